@@ -1,0 +1,1 @@
+"""Mailriver: every event that Mailgun reports, through Kafka into Postgres."""
