@@ -1,0 +1,1 @@
+"""How a service talks to Kafka: consumers, transactional producers, compacted topics, the schema registry."""

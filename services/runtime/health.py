@@ -1,0 +1,129 @@
+"""What a service knows of its own health, and the answers of its probes.
+
+Liveness asks no dependency: a worker that waits for a broker or a database keeps stepping, so an outage
+restarts nothing. Readiness tells what is not working.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+
+from services.runtime.clock import Clock
+
+LIVENESS_SECONDS = 60.0
+"""A worker that has not stepped for so long is dead; above twice the longest legal step."""
+USE_SECONDS = 60.0
+"""A dependency has to have worked within so many seconds."""
+
+
+class Dependency(msgspec.Struct):
+    """The last real uses of something outside, not pings."""
+
+    last_success: float | None = None
+    last_failure: float | None = None
+    error: str = ""
+    resting: bool = False
+
+    def is_up(self) -> bool:
+        """Whether the last use went well."""
+        if self.last_success is None:
+            return False
+        return self.last_failure is None or self.last_failure < self.last_success
+
+    def is_ready(self, now: float, within: float) -> bool:
+        """Used with success in the last ``within`` seconds and not failed since, or not needed now."""
+        if self.resting:
+            return True
+        return self.is_up() and now - (self.last_success or 0.0) <= within
+
+
+class Health:
+    """Told by the workers, asked by the probes; safe for threads."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        dependencies: tuple[str, ...],
+        workers: tuple[str, ...],
+        within: float = USE_SECONDS,
+    ) -> None:
+        """``dependencies`` and ``workers``: all that have to be well. ``within``: seconds of the last good use."""
+        self._within = within
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._dependencies = {name: Dependency() for name in dependencies}
+        self._steps = dict.fromkeys(workers, clock.monotonic())
+        self._started: set[str] = set()
+        self._workers = workers
+        self.draining = False
+
+    def stepped(self, worker: str) -> None:
+        """A worker has done one step of its loop, a waiting one too."""
+        with self._lock:
+            self._steps[worker] = self._clock.monotonic()
+
+    def started(self, worker: str) -> None:
+        """A worker has done all that comes before its first batch (topics, schema and group seen)."""
+        with self._lock:
+            self._started.add(worker)
+
+    def works(self, dependency: str) -> None:
+        """A dependency did what it was asked."""
+        with self._lock:
+            self._dependencies[dependency].last_success = self._clock.monotonic()
+
+    def fails(self, dependency: str, error: str) -> None:
+        """A dependency did not do what it was asked. ``error``: a line without secrets."""
+        with self._lock:
+            entry = self._dependencies[dependency]
+            entry.last_failure, entry.error = self._clock.monotonic(), error[:300]
+
+    def rests(self, dependency: str, resting: bool) -> None:  # noqa: FBT001 - it is the one thing that is said
+        """A dependency is not needed at present, and so not used; that is no fault."""
+        with self._lock:
+            self._dependencies[dependency].resting = resting
+
+    def step_age(self, worker: str) -> float:
+        """Seconds since a worker's last step."""
+        with self._lock:
+            return self._clock.monotonic() - self._steps[worker]
+
+    def is_up(self, dependency: str) -> bool:
+        """Whether a dependency's last real use went well."""
+        with self._lock:
+            return self._dependencies[dependency].is_up()
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The names of all."""
+        return tuple(self._dependencies)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of all."""
+        return self._workers
+
+    def live(self) -> dict[str, str]:
+        """What is dead; empty if nothing is."""
+        ages = {worker: self.step_age(worker) for worker in self._workers}
+        return {worker: f"no step for {age:.0f} s" for worker, age in ages.items() if age > LIVENESS_SECONDS}
+
+    def startup(self) -> dict[str, str]:
+        """What has not started; empty if all has."""
+        with self._lock:
+            return {worker: "has not started" for worker in self._workers if worker not in self._started}
+
+    def ready(self) -> dict[str, str]:
+        """What is not ready; empty if all is."""
+        faults = self.startup() | self.live()
+        now = self._clock.monotonic()
+        with self._lock:
+            for name, entry in self._dependencies.items():
+                if not entry.is_ready(now, self._within):
+                    faults[name] = entry.error or f"not used with success in the last {self._within:.0f} s"
+        if self.draining:
+            faults["shutdown"] = "draining"
+        return faults

@@ -1,0 +1,77 @@
+"""The HTTP side of a service without an API: three probes and the metrics, in a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import make_wsgi_app
+from typing_extensions import override
+
+from services.runtime.errors import Fatal
+from services.runtime.health import Health
+
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 10
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """A probe every few seconds is nothing to log."""
+
+
+def probes(health: Health, registry: CollectorRegistry) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
+    """The WSGI application: /livez, /readyz, /startupz and /metrics. Anything else is 404."""
+    metrics = make_wsgi_app(registry)
+    checks = {"/livez": health.live, "/readyz": health.ready, "/startupz": health.startup}
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return metrics(environ, start_response)  # type: ignore[no-any-return]  # the library does not say
+        check = checks.get(path)
+        faults = check() if check else {"path": "there is /livez, /readyz, /startupz and /metrics"}
+        status = "200 OK" if not faults else "503 Service Unavailable" if check else "404 Not Found"
+        body = json.dumps({"ok": not faults, "faults": faults}).encode()
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return application
+
+
+class ProbeServer:
+    """Serves the probes until it is closed."""
+
+    def __init__(self, host: str, port: int, health: Health, registry: CollectorRegistry) -> None:
+        """Listen on ``host`` and ``port`` (0: any that is free).
+
+        Raises:
+            Fatal: the port is in use, or the host is none of this machine's.
+
+        """
+        try:
+            self._server = make_server(host, port, probes(health, registry), _Server, _Quiet)
+        except OSError as error:
+            raise Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another, or 0") from None
+        self.port = int(self._server.server_port)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening. Blocks for half a second at most."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(1.0)

@@ -1,0 +1,122 @@
+"""How a service process lives: signals, probes, the loop of steps, a graceful end.
+
+The times fit into each other: one step (20 s at the very most) < drain (25 s) < the pod's grace period (45 s) <
+max.poll.interval.ms (120 s). So a stop always finishes the step it finds, and a slow step never costs the membership.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import uuid
+from collections.abc import Callable
+from threading import Event
+from types import FrameType
+from typing import Protocol
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from services.runtime import logs
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.errors import Fatal
+from services.runtime.health import USE_SECONDS, Health
+from services.runtime.http import ProbeServer
+from services.runtime.metrics import HealthCollector
+from services.runtime.settings import HttpSettings
+
+_log = logs.get("lifecycle")
+
+
+class App(Protocol):
+    """A service, ready to be stepped."""
+
+    def step(self) -> None:
+        """Do a bounded piece of work, or wait for some, for half a second or so."""
+
+    def close(self) -> None:
+        """Let go of everything; what is not finished is done again after the next start."""
+
+
+class Chassis(msgspec.Struct, frozen=True):
+    """What the process gives to the app that is built in it."""
+
+    service: str
+    instance: str
+    """An id of this process alone."""
+    clock: Clock
+    random: Callable[[], float]
+    registry: CollectorRegistry
+    health: Health
+    stop: Event
+    """Set when the process is to end: long waits end by it."""
+
+
+class Stop:
+    """Sets an event at the first SIGTERM or SIGINT; the second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.event = Event()
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in self._before:
+            signal.signal(number, self._first)
+
+    def _first(self, _number: int, _frame: FrameType | None) -> None:
+        self.event.set()
+        self.restore()
+
+    def restore(self) -> None:
+        """The handlers that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    service: str,
+    settings: HttpSettings,
+    build: Callable[[Chassis], App],
+    *,
+    dependencies: tuple[str, ...],
+    workers: tuple[str, ...],
+    use_within: float = USE_SECONDS,
+) -> int:
+    """Run a service until it is told to stop; its exit code. Blocks.
+
+    0: stopped as told. 1: something only a person can mend, said in the log.
+    """
+    stop, clock = Stop(), SystemClock()
+    health = Health(clock, dependencies=dependencies, workers=workers, within=use_within)
+    registry = CollectorRegistry()
+    registry.register(HealthCollector(service, health, clock))
+    chassis = Chassis(service, uuid.uuid4().hex[:12], clock, random.random, registry, health, stop.event)
+    try:
+        server = ProbeServer(settings.http_host, settings.http_port, health, registry)
+    except Fatal as error:
+        _log.critical("cannot_start", error=str(error))
+        return 1
+    _log.info("started", http_port=server.port, instance=chassis.instance)
+    try:
+        return _loop(chassis, build)
+    finally:
+        server.close()
+        stop.restore()
+
+
+def _loop(chassis: Chassis, build: Callable[[Chassis], App]) -> int:
+    app: App | None = None
+    try:
+        app = build(chassis)
+        while not chassis.stop.is_set():
+            app.step()
+    except Fatal as error:
+        _log.critical("cannot_go_on", error=str(error))
+        return 1
+    except Exception:
+        _log.critical("crashed", exc_info=True)
+        return 1
+    finally:
+        chassis.health.draining = True
+        if app is not None:
+            app.close()
+        _log.info("stopped")
+    return 0
