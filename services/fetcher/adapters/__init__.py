@@ -1,0 +1,1 @@
+"""The fetcher's edges: Mailgun over HTTP, the state topic."""

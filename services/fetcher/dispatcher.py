@@ -1,0 +1,90 @@
+"""Sends requests to the source from a few threads, at the pace that the account allows, and hands the answers back.
+
+Only the network runs in the threads: every decision is made by the one thread that calls this.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from services.fetcher.core.pace import Pace, Turns
+from services.fetcher.ports import Answer, EventSource, PageRequest, SourceError
+from services.runtime.clock import Clock
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Dispatcher(Generic[T]):
+    """Requests wait here for their turn; each is asked with a ticket that comes back with the answer."""
+
+    def __init__(self, source: EventSource, *, concurrency: int, pace: Pace, clock: Clock) -> None:
+        """``concurrency``: how many requests may be under way at once."""
+        self._source, self._pace, self._clock = source, pace, clock
+        self._turns = Turns()
+        self._waiting: list[tuple[T, PageRequest, bool]] = []
+        self._free = concurrency
+        self._work: queue.SimpleQueue[tuple[T, PageRequest] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[T, Answer | BaseException]] = queue.SimpleQueue()
+        # Daemons: a request that hangs in the network must not hold up the end of the process.
+        self._threads = [
+            threading.Thread(target=self._fetch, name=f"fetch-{number}", daemon=True) for number in range(concurrency)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, ticket: T, request: PageRequest, *, urgent: bool) -> None:
+        """Queue a request. ``urgent`` ones go first, though not for ever."""
+        self._waiting.append((ticket, request, urgent))
+
+    def withdraw(self, tickets: set[T]) -> None:
+        """Forget requests that wait; what is under way comes back all the same."""
+        self._waiting = [entry for entry in self._waiting if entry[0] not in tickets]
+
+    def answers(self, timeout: float) -> list[tuple[T, Answer | SourceError]]:
+        """Send what may be sent; the answers that have come. Blocks ``timeout`` seconds at most for the first."""
+        until_next = self._send()
+        wait = timeout if until_next is None else min(timeout, until_next)
+        answers: list[tuple[T, Answer | SourceError]] = []
+        try:
+            answers.append(self._received(self._done.get(timeout=max(wait, 0.001))))
+            while True:
+                answers.append(self._received(self._done.get_nowait()))
+        except queue.Empty:
+            return answers
+
+    def _received(self, entry: tuple[T, Answer | BaseException]) -> tuple[T, Answer | SourceError]:
+        ticket, result = entry
+        self._free += 1
+        if isinstance(result, (Answer, SourceError)):
+            return ticket, result
+        raise result
+
+    def _send(self) -> float | None:
+        """Start requests; seconds until the next may leave, None if none waits for the pace."""
+        while self._waiting and self._free:
+            now = self._clock.monotonic()
+            if (wait := self._pace.wait(now)) > 0:
+                return wait
+            ticket, request, _ = self._waiting.pop(self._turns.choose([urgent for _, _, urgent in self._waiting]))
+            self._pace.left(now)
+            self._free -= 1
+            self._work.put((ticket, request))
+        return None
+
+    def _fetch(self) -> None:
+        while (work := self._work.get()) is not None:
+            ticket, request = work
+            try:
+                self._done.put((ticket, self._source.fetch(request)))
+            except BaseException as error:
+                self._done.put((ticket, error))
+
+    def close(self) -> None:
+        """Start nothing more and end the idle threads. Does not wait for answers."""
+        self._waiting.clear()
+        for _ in self._threads:
+            self._work.put(None)
+        self._source.close()
