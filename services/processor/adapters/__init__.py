@@ -1,0 +1,1 @@
+"""What the processor asks of Postgres."""
