@@ -1,0 +1,131 @@
+"""`mailriver up`: servers and services kept running on this machine, newsletters sent now and then."""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import msgspec
+import psycopg
+from rich.console import Console
+
+from services.runtime.clock import SystemClock
+from services.runtime.lifecycle import Stop
+from services.sandbox import newsletter as newsletters
+from services.sandbox.demo import API_KEY, DOMAIN, LATE_SECONDS, fast_loops
+from services.sandbox.folders import temporary_folder
+from services.sandbox.mailgun import MailgunSimulator, Scenario
+from services.sandbox.progress import FlowDisplay, counted
+from services.sandbox.scrape import PORTS, flow
+from services.sandbox.stack import Servers, Stack
+
+_LOOK_SECONDS = 1.0
+_COURSE_SECONDS = 60.0
+
+
+class UpOptions(msgspec.Struct, frozen=True):
+    """What the user chose."""
+
+    recipients: int
+    """Of each newsletter that is sent through the simulator."""
+    every: float
+    """Seconds between newsletters."""
+    data: Path | None
+    """Where the servers' data stays, or None: it goes with the command's end."""
+
+
+def run_up(options: UpOptions, environ: Mapping[str, str]) -> int:
+    """Run until SIGTERM or Ctrl-C; the exit code. Blocks.
+
+    Raises:
+        Fatal: something is missing on this machine, or does not start.
+
+    """
+    console, stop = Console(), Stop()
+    try:
+        place = contextlib.nullcontext(options.data) if options.data else temporary_folder("mailriver-up")
+        with place as data, ExitStack() as exits:
+            data.mkdir(parents=True, exist_ok=True)
+            stack = exits.enter_context(Stack(data.absolute(), environ, console.print))
+            servers = stack.start_servers()
+            source = _source(environ, exits, servers, options)
+            settings = {
+                **source.settings,
+                "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap,
+                "DATABASE_URL": servers.database_url,
+            }
+            # What the user sets wins over what suits a sandbox.
+            stack.start_services({name: environ.get(name) or value for name, value in settings.items()}, PORTS)
+            for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "MAILGUN_BASE_URL"):
+                console.print(f"{name}={settings[name]}", highlight=False, soft_wrap=True)
+            _keep(stack, source, console, stop.event)
+    finally:
+        stop.restore()
+    return 0
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """Mailgun, or the simulator."""
+
+    settings: dict[str, str]
+    shown: Callable[[], int]
+    """How many events it shows by now, as far as anybody knows."""
+    send: Callable[[], int]
+    """Send a newsletter if it is time for one; to how many, 0 if it is not time."""
+
+
+def _source(environ: Mapping[str, str], exits: ExitStack, servers: Servers, options: UpOptions) -> _Source:
+    if environ.get("MAILGUN_API_KEY") or environ.get("MAILGUN_API_KEY_FILE"):
+        base_url = environ.get("MAILGUN_BASE_URL", "https://api.mailgun.net")
+        return _Source({"MAILGUN_BASE_URL": base_url, "HTTP_HOST": "127.0.0.1"}, lambda: 0, lambda: 0)
+    clock = SystemClock()
+    simulator = exits.enter_context(MailgunSimulator(Scenario(domains=(DOMAIN,), api_key=API_KEY), clock=clock.now))
+    sender = _Sender(servers.database_url, simulator, options, clock)
+    return _Source(fast_loops(simulator.base_url), sender.shown, sender.send)
+
+
+class _Sender:
+    """Sends a newsletter every so often."""
+
+    def __init__(self, database_url: str, simulator: MailgunSimulator, options: UpOptions, clock: SystemClock) -> None:
+        self._database_url, self._simulator, self._options, self._clock = database_url, simulator, options, clock
+        self._next = clock.monotonic()
+        self._seed = int(clock.now())
+        self._visible: list[float] = []
+
+    def shown(self) -> int:
+        return bisect_right(self._visible, self._clock.now())
+
+    def send(self) -> int:
+        if self._clock.monotonic() < self._next:
+            return 0
+        self._next = self._clock.monotonic() + self._options.every
+        self._seed += 1
+        newsletter = newsletters.plan(
+            self._options.recipients,
+            seed=self._seed,
+            start=self._clock.now() + 1.0,
+            duration_seconds=_COURSE_SECONDS,
+            late_seconds=LATE_SECONDS,
+            domain=DOMAIN,
+        )
+        with psycopg.connect(self._database_url) as connection:
+            newsletters.insert(newsletter, connection)
+        self._simulator.add(DOMAIN, newsletter.events)
+        self._visible = sorted([*self._visible, *(event.visible_at for event in newsletter.events)])
+        return self._options.recipients
+
+
+def _keep(stack: Stack, source: _Source, console: Console, stop: Event) -> None:
+    console.print("Running; Ctrl-C ends it.")
+    with FlowDisplay(console) as display:
+        while not stop.wait(_LOOK_SECONDS):
+            if recipients := source.send():
+                console.print(f"A newsletter to {counted(recipients)} recipients")
+            for name in stack.revive():
+                console.print(f"{name} had died and was started again; its log: {stack.services[name].log}")
+            display.show(flow(source.shown(), PORTS), "running")
