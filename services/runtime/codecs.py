@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from services.contracts.codec import Codec
-from services.contracts.registry import parse_lock
 from services.runtime import resources
 from services.runtime.bus.registry import ConfluentRegistry
 
@@ -23,8 +22,5 @@ def codec_for(schema_registry_url: str | None) -> Codec:
 
 
 def confluent_registry(url: str) -> ConfluentRegistry:
-    """The registry at this URL, with our present schemas."""
-    files = resources.schema_files()
-    # A subject's last entry is its present schema: ids only grow.
-    texts = {entry.subject: files.texts[entry.file] for _, entry in sorted(parse_lock(files.lock).items())}
-    return ConfluentRegistry(url, texts, registers=True)
+    """The registry at this URL, which registers our present schemas when they are first needed."""
+    return ConfluentRegistry(url)

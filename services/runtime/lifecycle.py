@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from services.contracts.registry import IncompatibleSchema
 from services.runtime import logs
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import Fatal
@@ -108,7 +109,7 @@ def _loop(chassis: Chassis, build: Callable[[Chassis], App]) -> int:
         app = build(chassis)
         while not chassis.stop.is_set():
             app.step()
-    except Fatal as error:
+    except (Fatal, IncompatibleSchema) as error:
         _log.critical("cannot_go_on", error=str(error))
         return 1
     except Exception:

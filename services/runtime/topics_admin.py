@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from threading import Event
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
@@ -11,8 +11,11 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from services.contracts.topics import TopicSpec, prefixed
 from services.runtime.bus.client import translated
+from services.runtime.clock import rest
+from services.runtime.errors import Transient
 
-_TIMEOUT_SECONDS = 30.0
+# How often, and how many seconds apart, a broker is asked whether it knows of the new topics by now.
+_LOOKS, _LOOK_SECONDS = 200, 0.05
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -25,44 +28,48 @@ class Created(msgspec.Struct, frozen=True):
 
 
 def create(
-    admin: AdminClient, specs: Sequence[TopicSpec], prefix: str, replication_factor: int | None = None
+    admin: AdminClient,
+    specs: Sequence[TopicSpec],
+    prefix: str,
+    replication_factor: int | None = None,
+    *,
+    timeout: float = 30.0,
 ) -> Created:
-    """Create the topics that are missing; can be done again and again. Blocks.
+    """Create the topics that are missing; can be done again and again. Blocks until the brokers know them.
 
-    ``replication_factor``: copies of each partition; None leaves it to the broker.
+    ``replication_factor``: copies of each partition; None leaves it to the broker. ``timeout``: seconds a question.
 
     Raises:
         Transient: the cluster does not answer, or refuses; the text says which.
 
     """
-    missing = [spec for spec in specs if prefixed(prefix, spec.name) not in _partition_counts(admin)]
-    created = []
-    if missing:
-        wanted = [_new_topic(spec, prefix, replication_factor) for spec in missing]
-        for name, future in admin.create_topics(wanted, operation_timeout=_TIMEOUT_SECONDS).items():
-            if _was_created(name, future):
-                created.append(name)
+    there = _partition_counts(admin, timeout)
+    missing = [spec for spec in specs if prefixed(prefix, spec.name) not in there]
+    created = _created(admin, [_new_topic(spec, prefix, replication_factor) for spec in missing], timeout)
+    _await_visible(admin, {prefixed(prefix, spec.name) for spec in missing}, timeout)
     present = [spec for spec in specs if prefixed(prefix, spec.name) not in created]
-    return Created(tuple(created), tuple(check(admin, present, prefix)))
+    return Created(tuple(created), tuple(check(admin, present, prefix, timeout=timeout)))
 
 
-def check(admin: AdminClient, specs: Sequence[TopicSpec], prefix: str) -> list[str]:
+def check(admin: AdminClient, specs: Sequence[TopicSpec], prefix: str, *, timeout: float = 30.0) -> list[str]:
     """How the topics differ from their declarations, a sentence each; empty if they do not. Blocks.
 
+    ``timeout``: seconds a question.
+
     Raises:
         Transient: the cluster does not answer, or refuses; the text says which.
 
     """
-    partitions = _partition_counts(admin)
-    present = [spec for spec in specs if prefixed(prefix, spec.name) in partitions]
-    settings = _settings(admin, [prefixed(prefix, spec.name) for spec in present])
+    partitions = _partition_counts(admin, timeout)
+    names = {spec.name: prefixed(prefix, spec.name) for spec in specs}
+    settings = _settings(admin, [name for name in names.values() if name in partitions], timeout)
     differences: list[str] = []
     for spec in specs:
-        name = prefixed(prefix, spec.name)
-        if name not in partitions:
+        name = names[spec.name]
+        if name in partitions:
+            differences += _differences(spec, name, partitions[name], settings[name])
+        else:
             differences.append(f"{name} is missing: create it with `mailriver topics create`")
-            continue
-        differences += _differences(spec, name, partitions[name], settings[name])
     return differences
 
 
@@ -85,33 +92,48 @@ def _new_topic(spec: TopicSpec, prefix: str, replication_factor: int | None) -> 
     )
 
 
-def _was_created(name: str, future: Any) -> bool:
-    """Whether the topic is new; False if somebody else was quicker."""
-    try:
-        future.result()
-    except KafkaException as error:
-        reason: KafkaError = error.args[0]
-        if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False
-        raise translated(reason, f"create topic {name}") from error
-    return True
+def _created(admin: AdminClient, wanted: list[NewTopic], timeout: float) -> list[str]:
+    """The topics that are new, without those that somebody else was quicker to create."""
+    if not wanted:
+        return []
+    created = []
+    for name, future in admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translated(reason, f"create topic {name}") from error
+        else:
+            created.append(name)
+    return created
 
 
-def _partition_counts(admin: AdminClient) -> dict[str, int]:
+def _await_visible(admin: AdminClient, names: set[str], timeout: float) -> None:
+    """A broker learns of a new topic some milliseconds after the controller has created it."""
+    never = Event()
+    for _ in range(_LOOKS):
+        if names <= _partition_counts(admin, timeout).keys():
+            return
+        rest(never, _LOOK_SECONDS)
+    raise Transient("Kafka: the new topics are created, but not known to the broker yet; try again")
+
+
+def _partition_counts(admin: AdminClient, timeout: float) -> dict[str, int]:
     try:
-        found = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+        found = admin.list_topics(timeout=timeout).topics
     except KafkaException as error:
         raise translated(error.args[0], "list the topics") from error
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 
-def _settings(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def _settings(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[str, dict[str, str]]:
     """The settings in force of each topic."""
     if not names:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     settings = {}
-    for resource, future in admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS).items():
+    for resource, future in admin.describe_configs(resources, request_timeout=timeout).items():
         try:
             entries = future.result()
         except KafkaException as error:

@@ -23,17 +23,22 @@ def flow_table(flow: Flow, note: str) -> Table:
     for name in ("sent", "fetched", "resolved", "stored"):
         table.add_column(name, justify="right", min_width=11)
     table.add_row(*(counted(number) for number in (flow.sent, flow.fetched, flow.resolved, flow.stored)))
-    table.add_row("", *(f"{lag:.1f} s behind" for lag in (flow.loop_lag, flow.processor_lag, flow.storage_lag)))
+    table.add_row("", *(behind(lag) for lag in (flow.fetcher_lag, flow.processor_lag, flow.storage_lag)))
     return table
 
 
 def flow_line(flow: Flow, note: str) -> str:
     """The same in a line."""
     return (
-        f"{note}: sent {counted(flow.sent)}, fetched {counted(flow.fetched)} ({flow.loop_lag:.1f} s behind), "
-        f"resolved {counted(flow.resolved)} ({flow.processor_lag:.1f} s), "
-        f"stored {counted(flow.stored)} ({flow.storage_lag:.1f} s)"
+        f"{note}: sent {counted(flow.sent)}, fetched {counted(flow.fetched)} ({behind(flow.fetcher_lag)}), "
+        f"resolved {counted(flow.resolved)} ({behind(flow.processor_lag)}), "
+        f"stored {counted(flow.stored)} ({behind(flow.storage_lag)})"
     )
+
+
+def behind(lag: float | None) -> str:
+    """A lag in words."""
+    return "no answer" if lag is None else f"{lag:.1f} s behind"
 
 
 class FlowDisplay:

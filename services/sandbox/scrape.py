@@ -43,27 +43,43 @@ def most(samples: list[Sample], name: str, **labels: str) -> float:
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """How many events have come how far, and how far behind each stage is, in seconds."""
+    """How many events have come how far, and how far behind each stage is, in seconds; None: it does not answer."""
 
     sent: int
     fetched: int = 0
     resolved: int = 0
     stored: int = 0
-    loop_lag: float = 0.0
-    processor_lag: float = 0.0
-    storage_lag: float = 0.0
+    fetcher_lag: float | None = None
+    processor_lag: float | None = None
+    storage_lag: float | None = None
 
 
-def flow(sent: int, ports: Mapping[str, int]) -> Flow:
-    """The flow as the services' metrics tell it. ``sent``: events that the source shows by now."""
-    fetcher, processor, storage = (scrape(ports[name]) for name in ("fetcher", "processor", "storage"))
-    lag = "mailriver_consumer_lag_seconds"
-    return Flow(
-        sent=sent,
-        fetched=int(total(fetcher, "mailriver_fetcher_events_total", result="published")),
-        resolved=int(total(processor, "mailriver_consumer_outcomes_total")),
-        stored=int(total(storage, "mailriver_storage_events_total")),
-        loop_lag=most(fetcher, "mailriver_fetcher_loop_lag_seconds", loop="latest"),
-        processor_lag=most(processor, lag),
-        storage_lag=most(storage, lag),
-    )
+class FlowMeter:
+    """Reads the flow off the services' metrics. Goes on counting where a service has been started again from 0."""
+
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        """``ports``: of the services by name."""
+        self._ports = ports
+        self._before: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+
+    def read(self, sent: int) -> Flow:
+        """The flow now. ``sent``: events that the source shows by now. Blocks for three scrapes."""
+        consumer_lag = "mailriver_consumer_lag_seconds"
+        fetched, fetcher_lag = self._stage(
+            "fetcher", ("mailriver_fetcher_events_total", {"result": "published"}), "mailriver_fetcher_loop_lag_seconds"
+        )
+        resolved, processor_lag = self._stage("processor", ("mailriver_consumer_outcomes_total", {}), consumer_lag)
+        stored, storage_lag = self._stage("storage", ("mailriver_storage_events_total", {}), consumer_lag)
+        return Flow(sent, fetched, resolved, stored, fetcher_lag, processor_lag, storage_lag)
+
+    def _stage(self, name: str, counter: tuple[str, dict[str, str]], lag: str) -> tuple[int, float | None]:
+        samples = scrape(self._ports[name])
+        before, last = self._before.get(name, 0), self._last.get(name, 0)
+        if not samples:
+            return before + last, None
+        count = int(total(samples, counter[0], **counter[1]))
+        if count < last:
+            before += last
+        self._before[name], self._last[name] = before, count
+        return before + count, most(samples, lag, **({"loop": "latest"} if name == "fetcher" else {}))

@@ -89,7 +89,7 @@ class Stack:
 
     def __init__(self, data: Path, environ: Mapping[str, str], say: Say) -> None:
         """``data``: where the servers keep theirs. ``say``: told each step in a line."""
-        self._data, self._environ, self._say = data, environ, say
+        self.data, self._environ, self._say = data, environ, say
         self._exit = ExitStack()
         self.services: dict[str, Service] = {}
 
@@ -124,7 +124,7 @@ class Stack:
             self._say(f"Kafka: the one at {given}")
             return given
         libs = resolve(KAFKA_POM, cache_root(self._environ), self._environ)
-        server = self._exit.enter_context(EmbeddedKafka(self._data / "kafka", libs=libs))
+        server = self._exit.enter_context(EmbeddedKafka(self.data / "kafka", libs=libs))
         self._say(f"Kafka: embedded, {server.bootstrap}")
         return server.bootstrap
 
@@ -132,13 +132,13 @@ class Stack:
         if given := self._environ.get("DATABASE_URL"):
             self._say("Postgres: the one of DATABASE_URL")
             return given
-        server = self._exit.enter_context(EmbeddedPostgres(self._data / "postgres"))
+        server = self._exit.enter_context(EmbeddedPostgres(self.data / "postgres"))
         self._say("Postgres: embedded")
         return server.dsn
 
     def start_services(self, environ: Mapping[str, str], ports: Mapping[str, int]) -> None:
         """The three services as child processes. ``environ``: their settings, over the stack's own environment."""
-        logs = self._data / "logs"
+        logs = self.data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         for name in SERVICES:
             service = Service(name, ports[name], {**self._environ, **environ}, logs / f"{name}.log")

@@ -20,7 +20,7 @@ from services.sandbox.demo import API_KEY, DOMAIN, LATE_SECONDS, fast_loops
 from services.sandbox.folders import temporary_folder
 from services.sandbox.mailgun import MailgunSimulator, Scenario
 from services.sandbox.progress import FlowDisplay, counted
-from services.sandbox.scrape import PORTS, flow
+from services.sandbox.scrape import PORTS, FlowMeter
 from services.sandbox.stack import Servers, Stack
 
 _LOOK_SECONDS = 1.0
@@ -122,10 +122,11 @@ class _Sender:
 
 def _keep(stack: Stack, source: _Source, console: Console, stop: Event) -> None:
     console.print("Running; Ctrl-C ends it.")
+    meter = FlowMeter(PORTS)
     with FlowDisplay(console) as display:
         while not stop.wait(_LOOK_SECONDS):
             if recipients := source.send():
                 console.print(f"A newsletter to {counted(recipients)} recipients")
             for name in stack.revive():
                 console.print(f"{name} had died and was started again; its log: {stack.services[name].log}")
-            display.show(flow(source.shown(), PORTS), "running")
+            display.show(meter.read(source.shown()), "running")

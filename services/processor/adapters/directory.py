@@ -43,7 +43,7 @@ WHERE named.id IS NOT NULL OR sent.id IS NOT NULL
 """
 
 _CACHED_LOOKUPS = 50_000
-"""Some 30 MB."""
+"""Some 40 MB."""
 
 _Key = tuple[str | None, str | None, str, Lookup]
 """Email id, message id and one spelling of the address that a lookup asks for, and the lookup."""

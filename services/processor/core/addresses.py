@@ -55,7 +55,7 @@ def _spellings(address: str) -> tuple[str, ...]:
     in_unicode = _nfc(_unicode_domain(domain))
     derived = [
         each_local + at + each_domain
-        for each_local in (local, _nfd(local))
+        for each_local in (local, _nfd(local), _without_final_sigma(local), _without_final_sigma(_nfd(local)))
         for each_domain in (domain, in_unicode, _nfd(in_unicode))
     ]
     return tuple(dict.fromkeys((*received, *derived)))
@@ -94,6 +94,11 @@ def _nfc(text: str) -> str:
 
 def _nfd(text: str) -> str:
     return unicodedata.normalize("NFD", text)
+
+
+def _without_final_sigma(text: str) -> str:
+    """Python lowers a capital sigma at the end of a word to a final one, which a database does not."""
+    return text.replace("\N{GREEK SMALL LETTER FINAL SIGMA}", "\N{GREEK SMALL LETTER SIGMA}")
 
 
 def _lower_ascii(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 from confluent_kafka.schema_registry import Schema as AvroSchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -28,7 +29,8 @@ _REFUSED = (409, 422)
 class ConfluentRegistry:
     """Registers or looks up our schemas, and fetches others by id; asks about each one once.
 
-    Nothing is sent before the first question, so that a service can start while the registry is away.
+    Nothing is sent before the first question, so that a service can start while the registry is away. As a context
+    manager it closes its connections at the end.
     """
 
     def __init__(self, url: str, schemas: Mapping[str, str] | None = None, *, registers: bool = True) -> None:
@@ -77,6 +79,14 @@ class ConfluentRegistry:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _found(self, subject: str) -> int:
         text = self._texts.get(subject)

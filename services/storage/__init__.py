@@ -1,0 +1,1 @@
+"""The storage service: applies typed events to Postgres, a batch a transaction."""

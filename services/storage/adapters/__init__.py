@@ -1,0 +1,1 @@
+"""What storage does to Postgres: migrations and batches."""

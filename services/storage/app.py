@@ -1,0 +1,176 @@
+"""Storage as a process: typed events into Postgres, a batch a transaction, the offsets after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from services.contracts import topics
+from services.contracts.codec import Codec, NotAvro
+from services.contracts.events import EmailEvent
+from services.contracts.reasons import DeadReason, Stage
+from services.contracts.registry import UnknownSchema
+from services.runtime import logs
+from services.runtime.bus.api import Outgoing, Record
+from services.runtime.bus.config import KafkaConfig
+from services.runtime.clock import Clock
+from services.runtime.deadletter import DeadLetters, StormGuard
+from services.runtime.errors import Transient
+from services.runtime.health import Health
+from services.runtime.lifecycle import Chassis
+from services.runtime.metrics import LagCollector, WorkerMetrics
+from services.runtime.session import Session
+from services.runtime.worker import Handled, Instruments, Limits, Worker
+from services.storage.adapters.migrations import expected_version, schema_version
+from services.storage.adapters.postgres import PostgresStore
+from services.storage.core.fold import Received
+from services.storage.metrics import StorageMetrics
+from services.storage.ports import Applied, EventStore
+from services.storage.settings import StorageSettings
+
+DEPENDENCIES = ("kafka", "database")
+_log = logs.get("storage")
+
+
+class StorageHandler:
+    """Decodes a batch, applies it, and makes dead letters of what cannot be read or is refused."""
+
+    def __init__(
+        self, store: EventStore, codec: Codec, dead: DeadLetters, metrics: StorageMetrics, health: Health, clock: Clock
+    ) -> None:
+        self._store, self._codec, self._dead = store, codec, dead
+        self._metrics, self._health, self._clock = metrics, health, clock
+
+    def handle(self, records: Sequence[Record]) -> Handled:
+        """Apply a batch. Blocks for the database.
+
+        Raises:
+            Transient: the database or the schema registry is away.
+
+        """
+        batch: list[Received] = []
+        sources: list[Record] = []
+        letters: list[tuple[DeadReason, Outgoing]] = []
+        for record in records:
+            received = self._received(record)
+            if isinstance(received, Received):
+                batch.append(received)
+                sources.append(record)
+            else:
+                letters.append((received[0], self._dead.letter(record, *received)))
+        applied = self._apply(batch)
+        for poisoned in applied.poisoned:
+            letter = self._dead.letter(sources[poisoned.index], DeadReason.DATABASE, poisoned.error)
+            letters.append((DeadReason.DATABASE, letter))
+        return Handled([letter for _, letter in letters], len(letters), lambda: self._count(applied, letters))
+
+    def due_ms(self, record: Record) -> int | None:  # noqa: ARG002 - nothing waits here
+        """Everything is due at once."""
+        return None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._store.close()
+
+    def _received(self, record: Record) -> Received | tuple[DeadReason, str]:
+        try:
+            message = self._codec.decode(record.value)
+        except NotAvro as error:
+            return DeadReason.NOT_AVRO, str(error)
+        except UnknownSchema as error:
+            return DeadReason.UNKNOWN_SCHEMA, str(error)
+        if isinstance(message, EmailEvent):
+            return Received(message, record.partition, record.offset)
+        return DeadReason.UNKNOWN_SCHEMA, f"a {type(message).__name__} does not belong into this topic"
+
+    def _apply(self, batch: Sequence[Received]) -> Applied:
+        if not batch:
+            return Applied([], {}, [])
+        began = self._clock.monotonic()
+        try:
+            applied = self._store.apply(batch)
+        except Transient as error:
+            self._health.fails("database", str(error))
+            raise
+        self._health.works("database")
+        self._metrics.transaction_seconds.observe(self._clock.monotonic() - began)
+        return applied
+
+    def _count(self, applied: Applied, letters: list[tuple[DeadReason, Outgoing]]) -> None:
+        self._metrics.count(applied.totals)
+        for reason, _ in letters:
+            self._metrics.dead[reason].inc()
+
+
+class StorageApp:
+    """Waits for a migrated database, then steps its worker."""
+
+    def __init__(self, worker: Worker, dsn: str, chassis: Chassis) -> None:
+        self._worker, self._dsn, self._chassis = worker, dsn, chassis
+        self._is_migrated = False
+
+    def step(self) -> None:
+        """See :class:`services.runtime.lifecycle.App`."""
+        if self._is_migrated or self._look():
+            self._worker.step()
+
+    def _look(self) -> bool:
+        self._chassis.health.stepped("consumer")
+        try:
+            with psycopg.connect(self._dsn, connect_timeout=5) as connection:
+                version = schema_version(connection)
+        except psycopg.Error as error:
+            return self._wait(f"the database is away: {type(error).__name__}")
+        if version < expected_version():
+            return self._wait(f"schema {version} is older than {expected_version()}; run `mailriver migrate`")
+        self._is_migrated = True
+        self._chassis.health.works("database")
+        return True
+
+    def _wait(self, error: str) -> bool:
+        _log.warning("waiting_for_database", error=error)
+        self._chassis.health.fails("database", error)
+        self._chassis.stop.wait(1.0)
+        return False
+
+    def close(self) -> None:
+        """See :class:`services.runtime.lifecycle.App`."""
+        self._worker.close()
+
+
+def build(settings: StorageSettings, codec: Codec, chassis: Chassis) -> StorageApp:
+    """Storage, ready to be stepped."""
+    prefix = settings.topic_prefix
+    topic, group = topics.prefixed(prefix, topics.EMAIL_EVENTS), f"{prefix}storage"
+    dsn = settings.database_url.get_secret_value()
+    worker_metrics = WorkerMetrics(chassis.registry, service="storage", group=group, topics=(topic,))
+    lag = LagCollector(group, chassis.clock)
+    chassis.registry.register(lag)
+    handler = StorageHandler(
+        PostgresStore(dsn, topic),
+        codec,
+        DeadLetters(
+            topics.prefixed(prefix, topics.EMAIL_EVENTS_DLQ), Stage.STORAGE, most_bytes=topics.EMAIL_EVENTS_MAX_BYTES
+        ),
+        StorageMetrics(chassis.registry, worker_metrics.dead),
+        chassis.health,
+        chassis.clock,
+    )
+    session = Session(
+        KafkaConfig.of(settings),
+        group=group,
+        topics=(topic,),
+        transactional_id=f"{prefix}storage-{chassis.instance}",
+        clock=chassis.clock,
+    )
+    worker = Worker(
+        handler,
+        session,
+        Limits(settings.storage_batch_events),
+        StormGuard(ratio=settings.dlq_stop_ratio, window=settings.dlq_stop_window),
+        Instruments(chassis.health, worker_metrics, lag),
+        clock=chassis.clock,
+        random=chassis.random,
+    )
+    return StorageApp(worker, dsn, chassis)

@@ -1,0 +1,1 @@
+"""The rules of storage, apart from the database: values in, values out."""

@@ -1,0 +1,101 @@
+"""What became of each event of a batch, and the totals of that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from services.contracts.events import EmailEvent
+from services.contracts.reasons import IgnoredReason, StorageResult
+from services.storage.core.fold import COLUMN_EVENTS, RECIPIENT_EVENTS, Fold, Received
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What one event did."""
+
+    result: StorageResult
+    reason: IgnoredReason | None = None
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What is counted together."""
+
+    event_type: str
+    loop: str
+    verdict: Verdict
+
+
+NOTHING = Verdict(StorageResult.NOTHING)
+CHANGED = Verdict(StorageResult.CHANGED)
+RECIPIENT_GONE = Verdict(StorageResult.IGNORED, IgnoredReason.RECIPIENT_GONE)
+
+_VERDICTS = (NOTHING, CHANGED, RECIPIENT_GONE)
+_CHANGED, _GONE = _VERDICTS.index(CHANGED), _VERDICTS.index(RECIPIENT_GONE)
+
+
+class Outcomes:
+    """Gathers what the database says of the parts of one batch, in the order in which they are applied.
+
+    A batch is one part, unless a poisoned event had to be found. Then an event of a later part may take
+    the place of one of an earlier part, which so has changed nothing after all.
+    """
+
+    def __init__(self, events: Sequence[EmailEvent]) -> None:
+        self._events = events
+        self._won: tuple[dict[str, int], ...] = tuple({} for _ in COLUMN_EVENTS)
+        self._gone: set[str] = set()
+
+    def add(self, part: Sequence[int], folded: Fold, bits_of: Mapping[int, int], gone: Iterable[int]) -> None:
+        """Take the answer for one part.
+
+        ``part`` holds the part's indices into the batch, ``bits_of`` for each changed row of the fold which
+        columns were won (bit 0 for the first of ``COLUMN_EVENTS``, and so on), ``gone`` the missing rows.
+        """
+        keys = folded.keys
+        for column, (won, winners) in enumerate(zip(self._won, folded.winners, strict=True)):
+            bit = 1 << column
+            won.update((keys[row], part[winners[row]]) for row, bits in bits_of.items() if bits & bit)
+        self._gone.update(keys[row] for row in gone)
+        self._gone.update(folded.unstorable)
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of each event of the batch."""
+        codes = bytearray(len(self._events))
+        for won in self._won:
+            for index in won.values():
+                codes[index] = _CHANGED
+        if self._gone:
+            for index, event in enumerate(self._events):
+                if event.recipient_id in self._gone and type(event) in RECIPIENT_EVENTS:
+                    codes[index] = _GONE
+        return [_VERDICTS[code] for code in codes]
+
+
+def totals(batch: Sequence[Received], verdicts: Sequence[Verdict], skipped: frozenset[int]) -> dict[Total, int]:
+    """How many events of the batch had which outcome, without those at the ``skipped`` indices."""
+    # Identities hash faster than verdicts, and there are only three of them.
+    counts = Counter(
+        (received.event.event_type, received.event.loop, id(verdict))
+        for index, (received, verdict) in enumerate(zip(batch, verdicts, strict=True))
+        if index not in skipped
+    )
+    by_id = {id(verdict): verdict for verdict in _VERDICTS}
+    return {Total(event_type, loop, by_id[key]): count for (event_type, loop, key), count in counts.items()}
+
+
+def next_offsets(batch: Sequence[Received]) -> dict[int, int]:
+    """For each partition, in ascending order, the offset after its last record in the batch."""
+    offsets: dict[int, int] = {}
+    for received in batch:
+        if received.offset >= offsets.get(received.partition, 0):
+            offsets[received.partition] = received.offset + 1
+    return dict(sorted(offsets.items()))
+
+
+def counted_before(batch: Sequence[Received], stored: Mapping[int, int]) -> frozenset[int]:
+    """The indices of the records below their partition's stored next offset: an earlier batch counted them."""
+    if all(received.offset >= stored[received.partition] for received in batch):
+        return frozenset()
+    return frozenset(index for index, each in enumerate(batch) if each.offset < stored[each.partition])
