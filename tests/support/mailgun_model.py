@@ -44,7 +44,6 @@ def pages(
             if event.visible_at <= moment and begin <= event.occurred_at < upper
         )
         rest = [each for each in visible if position is None or each[:2] > position][:size]
-        # Within a millisecond Mailgun promises no order; the full time, then the id is the likeliest.
         served.append([Seen(event_id, occurred_at) for _, event_id, occurred_at in rest])
         if not rest:
             return served

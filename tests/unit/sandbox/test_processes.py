@@ -67,7 +67,7 @@ def is_gone(pid: int) -> bool:
 def test_a_server_becomes_ready_and_stops_as_told(servers: Servers) -> None:
     process = servers.start(SERVER)
     assert process.wait_ready(servers.ready, 10)
-    assert process.running
+    assert not is_gone(process.pid)
     process.stop(10)
     assert not process.running
     assert is_gone(process.pid)
@@ -81,7 +81,7 @@ def test_one_that_ends_first_is_told_with_its_last_words(servers: Servers) -> No
 
 def test_one_that_never_gets_ready_is_told_and_left_to_the_caller(servers: Servers) -> None:
     process = servers.start("echo still trying; while :; do sleep 0.05; done")
-    wait_until(lambda: servers.log.read_bytes())
+    wait_until(servers.log.read_bytes, seconds=10, what="it says something")
     with pytest.raises(Fatal, match=r"it is not ready after 0\.1 s; .*\nstill trying"):
         process.wait_ready(lambda: False, 0.1)
     assert process.running
@@ -107,14 +107,15 @@ def test_a_frozen_one_can_be_stopped(servers: Servers) -> None:
     process = servers.start(SERVER)
     process.wait_ready(servers.ready, 10)
     process.signal(signal.SIGSTOP)
-    wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+    stopped = psutil.STATUS_STOPPED
+    wait_until(lambda: psutil.Process(process.pid).status() == stopped, seconds=10, what="it is frozen")
     process.stop(10)
     assert not process.running
 
 
 def test_a_missing_program_is_told(tmp_path: Path) -> None:
     launch = Launch(name="it", command=["/no/such/program"], log=tmp_path / "it.log", environ={})
-    with pytest.raises(Fatal, match="it cannot be started: .*No such file"):
+    with pytest.raises(Fatal, match=r"it cannot be started: .*No such file"):
         ServerProcess(launch, SystemClock())
 
 
@@ -137,4 +138,4 @@ def test_a_server_ends_when_its_parent_is_killed(tmp_path: Path, script: str) ->
         server = int(parent.stdout.readline())
         assert not is_gone(server)
         parent.kill()
-    wait_until(lambda: is_gone(server), 15, "the server outlived its parent")
+    wait_until(lambda: is_gone(server), seconds=15, what="the server ends after its parent")
