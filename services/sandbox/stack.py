@@ -133,7 +133,7 @@ class Stack:
             self._say("Postgres: the one of DATABASE_URL")
             return given
         server = self._exit.enter_context(EmbeddedPostgres(self.data / "postgres"))
-        self._say("Postgres: embedded")
+        self._say("Postgres: embedded" + (f"; {server.note}" if server.note else ""))
         return server.dsn
 
     def start_services(self, environ: Mapping[str, str], ports: Mapping[str, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,6 +23,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration, pytest.mark.timeout(400)
 
 DOMAIN = "mg.example.com"
 API_KEY = "key-of-the-simulator"
+
+
+def has_passed(instant: float) -> bool:
+    return time.time() > instant
 
 
 def send(simulator: MailgunSimulator, database_url: str, *, recipients: int, seconds: float, seed: int) -> Newsletter:
@@ -55,8 +60,8 @@ def test_a_service_killed_again_and_again_loses_and_doubles_nothing(
             ends = max(event.visible_at for event in newsletter.events)
             kills = 0
             while time.time() < ends:
-                pause = time.time() + random.uniform(3.0, 7.0)
-                wait_until(lambda until=pause: time.time() > until, seconds=20, what="the next kill is due")
+                due = time.time() + random.uniform(3.0, 7.0)
+                wait_until(partial(has_passed, due), seconds=20, what="the next kill is due")
                 river.kill(victim)
                 kills += 1
             river.wait_for(newsletter, seconds=90)

@@ -9,11 +9,11 @@ from cachetools import LRUCache
 from typing_extensions import override
 
 from services.processor.adapters.errors import translated
-from services.processor.adapters.session import connect
 from services.processor.core.addresses import spellings
 from services.processor.core.resolve import Candidate, Lookup, Recipient, Resolution, Unmatched, decide
 from services.processor.core.text import storable
 from services.processor.ports import Found, RecipientDirectory
+from services.runtime import postgres
 
 # LIMIT keeps the planner from flattening the subqueries: whatever it believes of the tables, it has to walk
 # through the keys and probe the indexes for each. (A recipient's address is unique in its email, and so is a
@@ -42,6 +42,8 @@ LEFT JOIN LATERAL (
 WHERE named.id IS NOT NULL OR sent.id IS NOT NULL
 """
 
+# Thousands of probes look dear enough to the planner to compile the statement first, which takes longer than to run it.
+_OPTIONS = "-c jit=off -c statement_timeout=60s"
 _CACHED_LOOKUPS = 50_000
 """Some 40 MB."""
 
@@ -116,7 +118,7 @@ class PostgresDirectory(RecipientDirectory):
 
     def _open(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._dsn, self._application_name)
+            self._connection = postgres.connect(self._dsn, self._application_name, options=_OPTIONS)
         return self._connection
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from services.runtime.errors import Fatal, Transient
+from services.runtime.postgres import one_line
 
 # Connection, read-only standby, rolled back, out of resources, in use, operator or time-out, the server's system.
 _TRANSIENT_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
@@ -15,7 +16,7 @@ def translated(error: psycopg.Error) -> Transient | Fatal:
 
     One line that never holds a key: of the server's words only the primary message is used, which names no row.
     """
-    message = _one_line(error)
+    message = one_line(error)
     if error.sqlstate is None:
         away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Transient(message) if away else Fatal(f"The processor uses its database driver wrongly: {message}")
@@ -25,11 +26,3 @@ def translated(error: psycopg.Error) -> Transient | Fatal:
         f"The database refuses to answer the processor ({message}). Is it migrated, and may the role read "
         "email_recipients and email_batches?"
     )
-
-
-def _one_line(error: psycopg.Error) -> str:
-    if error.sqlstate is not None:
-        return f"{error.sqlstate}: {' '.join((error.diag.message_primary or type(error).__name__).split())}"
-    if isinstance(error, psycopg.DataError):
-        return type(error).__name__  # its text may show the value
-    return " ".join(str(error).split()) or type(error).__name__

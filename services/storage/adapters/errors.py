@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from services.runtime.errors import Fatal, MailriverError, Transient
+from services.runtime.postgres import one_line
 
 
 class DataRefused(MailriverError):
@@ -50,7 +51,7 @@ def translated(error: psycopg.Error) -> MailriverError:
 
     The server's detail is left out, since it shows the row, and with it addresses.
     """
-    message = _one_line(error)
+    message = one_line(error)
     code = error.sqlstate
     if code is None:
         return _of_client(error, message)
@@ -70,9 +71,3 @@ def _of_client(error: psycopg.Error, message: str) -> MailriverError:
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Transient(message)
     return Fatal(f"Storage uses its database driver wrongly: {message}")
-
-
-def _one_line(error: psycopg.Error) -> str:
-    text = error.diag.message_primary or str(error) or type(error).__name__
-    code = f"{error.sqlstate}: " if error.sqlstate else ""
-    return code + " ".join(text.split())
