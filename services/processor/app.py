@@ -31,7 +31,7 @@ from services.runtime.session import Session
 from services.runtime.worker import Handled, Instruments, Limits, Worker
 
 DEPENDENCIES = ("kafka", "database")
-BATCH_RECORDS = 5_000
+BATCH_RECORDS = 4_000
 
 
 class _Tally(msgspec.Struct):

@@ -21,6 +21,7 @@ class Retries:
             (topics.prefixed(prefix, topic), round(seconds * 1000))
             for topic, seconds in zip(topics.RAW_RETRIES, delays, strict=False)
         ]
+        self._longest_ms = max(delay_ms for _, delay_ms in self._ladder)
         self.topics = tuple(topics.prefixed(prefix, topic) for topic in topics.RAW_RETRIES)
 
     def again(self, record: Record, now_ms: int) -> Outgoing | None:
@@ -37,8 +38,12 @@ class Retries:
         return Outgoing(topic, record.key, record.value, headers)
 
     def due_ms(self, record: Record) -> int | None:
-        """When a record may be tried, in milliseconds since 1970; None for at once."""
-        return _number(record.header(DUE)) if record.topic in self.topics else None
+        """When a record may be tried, in milliseconds since 1970; None for at once.
+
+        At the latest after the longest delay: a header that says otherwise must not block what is behind it.
+        """
+        due_ms = _number(record.header(DUE)) if record.topic in self.topics else None
+        return None if due_ms is None else min(due_ms, record.timestamp_ms + self._longest_ms)
 
 
 def _number(text: bytes | None) -> int | None:

@@ -31,7 +31,14 @@ class River:
     """Services that can be started, killed and looked into. A context manager that ends them."""
 
     def __init__(
-        self, *, bootstrap: str, database_url: str, prefix: str, base_url: str, folder: Path, settings: Mapping[str, str]
+        self,
+        *,
+        bootstrap: str,
+        database_url: str,
+        prefix: str,
+        base_url: str,
+        folder: Path,
+        settings: Mapping[str, str],
     ) -> None:
         """``folder``: of the logs. ``settings``: over those of the sandbox."""
         self.bootstrap, self.database_url, self.prefix, self.folder = bootstrap, database_url, prefix, folder

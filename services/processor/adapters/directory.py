@@ -44,8 +44,8 @@ WHERE named.id IS NOT NULL OR sent.id IS NOT NULL
 
 # Thousands of probes look dear enough to the planner to compile the statement first, which takes longer than to run it.
 _OPTIONS = "-c jit=off -c statement_timeout=60s"
-_CACHED_LOOKUPS = 50_000
-"""Some 40 MB."""
+_CACHED_LOOKUPS = 30_000
+"""Some 25 MB."""
 
 _Key = tuple[str | None, str | None, str, Lookup]
 """Email id, message id and one spelling of the address that a lookup asks for, and the lookup."""

@@ -31,6 +31,8 @@ RESERVED = frozenset(
 SESSION_TIMEOUT_MS = 10_000
 TRANSACTION_TIMEOUT_MS = 15_000
 MAX_POLL_INTERVAL_MS = 120_000
+# The default of a minute would let a step that waits for a broker in silence pass for dead.
+SOCKET_TIMEOUT_MS = 10_000
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 CONSUMER: dict[str, Any] = {
@@ -38,12 +40,17 @@ CONSUMER: dict[str, Any] = {
     "heartbeat.interval.ms": 2_000,
     "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
     # What is fetched ahead, in all partitions together: bounds the memory of a consumer with a backlog.
-    "queued.min.messages": 20_000,
-    "queued.max.messages.kbytes": 24_576,
-    "fetch.message.max.bytes": 1024 * 1024,
+    # (One answer to a fetch comes on top of that; a record larger than these bounds is fetched all the same.)
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 8_192,
+    "fetch.message.max.bytes": 128 * 1024,
+    "fetch.max.bytes": MAX_MESSAGE_BYTES,
     "fetch.wait.max.ms": 100,
+    # How soon a full queue is looked at again; the default of a second would hold a backlog up.
+    "fetch.queue.backoff.ms": 5,
     "fetch.error.backoff.ms": 100,
     "reconnect.backoff.max.ms": 2_000,
+    "socket.timeout.ms": SOCKET_TIMEOUT_MS,
 }
 PRODUCER: dict[str, Any] = {
     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
@@ -51,11 +58,12 @@ PRODUCER: dict[str, Any] = {
     "linger.ms": 2,
     "compression.type": "lz4",
     "queue.buffering.max.messages": 200_000,
-    "queue.buffering.max.kbytes": 65_536,
+    "queue.buffering.max.kbytes": 16_384,
     "reconnect.backoff.max.ms": 2_000,
+    "socket.timeout.ms": SOCKET_TIMEOUT_MS,
 }
-_CONSUMER_ONLY = frozenset(CONSUMER) - {"reconnect.backoff.max.ms"}
-_PRODUCER_ONLY = frozenset(PRODUCER) - {"reconnect.backoff.max.ms"}
+_CONSUMER_ONLY = CONSUMER.keys() - PRODUCER.keys()
+_PRODUCER_ONLY = PRODUCER.keys() - CONSUMER.keys()
 
 
 def parse_properties(text: str, source: str = "KAFKA_PROPERTIES_FILE") -> dict[str, str]:

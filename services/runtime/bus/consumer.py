@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaErr
 from services.runtime.bus.api import Partition, PartitionLag, Record
 from services.runtime.bus.client import PARTITION_EOF, ErrorHook, log, positions, record_of, translated
 from services.runtime.bus.config import KafkaConfig
-from services.runtime.errors import SessionLost
+from services.runtime.errors import SessionLost, Transient
 
 _CHUNK = 2_000
 _LINGER_SECONDS = 0.01
@@ -164,8 +164,17 @@ class GroupConsumer:
         }
 
     def group_metadata(self) -> Any:
-        """The member's generation, for :meth:`TransactionalProducer.commit`."""
-        return self._consumer.consumer_group_metadata()
+        """The member's generation, for :meth:`TransactionalProducer.commit`.
+
+        Raises:
+            Transient: it is no member at present. Kafka would take offsets without a member's id unfenced.
+
+        """
+        metadata = self._consumer.consumer_group_metadata()
+        # Asked after it: an id once lost comes back only by polls, which are made from this thread.
+        if not self._consumer.memberid():
+            raise Transient("Kafka: this consumer is no member of its group at present")
+        return metadata
 
     def lag(self, next_offsets: Mapping[Partition, int], oldest_ms: Mapping[Partition, int]) -> list[PartitionLag]:
         """The lag of each assigned partition, from the watermarks that fetches told; asks nobody.
@@ -176,9 +185,9 @@ class GroupConsumer:
         """
         lags = []
         for place in sorted(self.assigned & next_offsets.keys()):
-            _low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             high = max(high, self._asked.get(place, -1))
-            following = next_offsets[place]
+            following = max(next_offsets[place], low)
             if (end := self._ends.get(place, -1)) >= high and self._reached(place, following):
                 following = max(following, end)
             behind = max(0, high - following)

@@ -14,6 +14,8 @@ from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import Clock, Deadline
 from services.runtime.errors import SessionLost, Transient
 
+_ABORT_SECONDS = 5.0
+
 
 class TransactionalProducer:
     """A producer that writes records and the offsets of what they were made from together, or not at all."""
@@ -95,7 +97,7 @@ class TransactionalProducer:
 
     def _abort(self) -> None:
         try:
-            self._producer.abort_transaction(10.0)
+            self._producer.abort_transaction(_ABORT_SECONDS)
         except KafkaException as error:
             # Not even that: only a new producer, with a new epoch, can tell what became of the transaction.
             raise SessionLost(f"Kafka: abort: {error.args[0].name()}: {error.args[0].str()}") from error
