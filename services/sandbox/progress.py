@@ -38,7 +38,7 @@ def flow_line(flow: Flow, note: str) -> str:
 
 def behind(lag: float | None) -> str:
     """A lag in words."""
-    return "no answer" if lag is None else f"{lag:.1f} s behind"
+    return "lag not known" if lag is None else f"{lag:.1f} s behind"
 
 
 class FlowDisplay:

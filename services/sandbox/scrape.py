@@ -35,15 +35,15 @@ def total(samples: list[Sample], name: str, **labels: str) -> float:
     return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
 
-def most(samples: list[Sample], name: str, **labels: str) -> float:
-    """The largest of the series of that name with these labels; 0 if there is none."""
+def most(samples: list[Sample], name: str, **labels: str) -> float | None:
+    """The largest of the series of that name with these labels; None if there is none."""
     return max(
-        (each.value for each in samples if each.name == name and labels.items() <= each.labels.items()), default=0.0
+        (each.value for each in samples if each.name == name and labels.items() <= each.labels.items()), default=None
     )
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """How many events have come how far, and how far behind each stage is, in seconds; None: it does not answer."""
+    """How many events have come how far, and how far behind each stage is, in seconds; None: it does not say."""
 
     sent: int
     fetched: int = 0

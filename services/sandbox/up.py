@@ -128,5 +128,6 @@ def _keep(stack: Stack, source: _Source, console: Console, stop: Event) -> None:
             if recipients := source.send():
                 console.print(f"A newsletter to {counted(recipients)} recipients")
             for name in stack.revive():
-                console.print(f"{name} had died and was started again; its log: {stack.services[name].log}")
+                log = stack.services[name].log
+                console.print(f"{name} had died and was started again; its log: {log}", highlight=False, soft_wrap=True)
             display.show(meter.read(source.shown()), "running")

@@ -1,0 +1,47 @@
+"""`mailriver demo`, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+def demo(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services", "demo", *options]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=280, env={**os.environ, **environ}
+    )
+
+
+def test_the_demo_ends_with_agreement_though_events_come_late_twice_and_out_of_order() -> None:
+    """Plain lines where there is no terminal, a table, and the sentence that says how it went as its last line."""
+    done = demo("--recipients", "3000", "--seed", "11", "--seconds", "10")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines[-1] == "rows compared 3000, different 0"
+    assert any("kill -9" in line for line in lines)
+    assert any(line.startswith("sending: sent ") for line in lines)
+    assert any("first_delivered_at" in line for line in lines)
+
+
+def test_the_demo_writes_to_no_server_that_the_environment_names() -> None:
+    """It is about embedded servers; these addresses lead nowhere, and it does not mind."""
+    done = demo(
+        *("--recipients", "300", "--seconds", "3"),
+        KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_java_the_demo_says_what_to_install() -> None:
+    """A line with the remedy, exit 1, no traceback."""
+    done = demo("--recipients", "10", PATH="/nowhere", JAVA_HOME="")
+    assert done.returncode == 1
+    assert "Java" in done.stderr
+    assert "Traceback" not in done.stderr
