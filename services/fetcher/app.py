@@ -19,7 +19,7 @@ from services.fetcher.dispatcher import Dispatcher
 from services.fetcher.leases import Lease, Leases
 from services.fetcher.metrics import FetcherMetrics, LoopCollector
 from services.fetcher.ports import Answer, SourceError, Throttled, Unavailable
-from services.fetcher.recent import RecentlyPublished
+from services.fetcher.recent import EventKey, RecentlyPublished, key_of
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.task import LoopTask, Ticket, Turned
 from services.runtime import logs
@@ -102,6 +102,7 @@ class FetcherApp:
         self._consumer: GroupConsumer | None = None
         self._assigned: set[Partition] = set()
         self._revoked: set[Partition] = set()
+        self._group_changed = False
         self._partitions = 0
         self._again_at = 0.0
 
@@ -114,6 +115,7 @@ class FetcherApp:
         try:
             consumer = self._consumer or self._open()
             self._serve_group(consumer)
+            self._health.stepped(WORKER)  # Taking loops over may have taken most of a minute.
             self._start_due()
             self._take(consumer, self._dispatcher.answers(_STEP_SECONDS))
             self._collector.update([task.state for task in self._leases.tasks])
@@ -157,11 +159,13 @@ class FetcherApp:
 
     def _on_assigned(self, places: list[Partition]) -> None:
         self._assigned.update(places)
+        self._group_changed = True
         self._health.started(WORKER)
 
     def _on_revoked(self, places: list[Partition]) -> None:
         self._assigned.difference_update(places)
         self._revoked.update(places)
+        self._group_changed = True
 
     def _serve_group(self, consumer: GroupConsumer) -> None:
         """Keep the membership, and follow what the group gives and takes."""
@@ -175,9 +179,12 @@ class FetcherApp:
             self._assigned.clear()
             self._session.succeeded()
             self._health.works("kafka")
+            _log.info("loops_taken", domains=sorted({task.state.domain for task in self._leases.tasks}))
+        if self._group_changed:
+            # Also where the group gives nothing: a fetcher in reserve is well.
+            self._group_changed = False
             for dependency in DEPENDENCIES:
                 self._health.rests(dependency, not self._leases.tasks)
-            _log.info("loops_taken", domains=sorted({task.state.domain for task in self._leases.tasks}))
 
     def _producer(self, number: int) -> TransactionalProducer:
         producer = TransactionalProducer(
@@ -210,13 +217,14 @@ class FetcherApp:
         """Sort the answers, ask for the pages after, and publish what came: a transaction for each lease."""
         work: list[Work] = []
         troubled: list[tuple[Lease, LoopTask]] = []
+        together: set[EventKey] = set()
         for ticket, answer in answers:
             found = self._leases.find(ticket)
             if isinstance(answer, SourceError):
                 self._source_failed(ticket, answer, found)
                 troubled += [found] if found else []
             elif found is not None:
-                work.append((*found, self._page(found[1], answer)))
+                work.append((*found, self._page(found[1], answer, together)))
         leases = [work_lease for work_lease, _, _ in work] + [lease for lease, _ in troubled]
         for lease in dict.fromkeys(leases):
             mine = [(task, turned) for holder, task, turned in work if holder is lease]
@@ -233,7 +241,8 @@ class FetcherApp:
         for task in tasks:
             task.abandon()
 
-    def _page(self, task: LoopTask, answer: Answer) -> Turned:
+    def _page(self, task: LoopTask, answer: Answer, together: set[EventKey]) -> Turned:
+        """What a page leads to. ``together``: what is published with it, added to here; a domain has one lease."""
         self._metrics.requests["ok"].inc()
         self._health.works("mailgun")
         self._account.succeeded()
@@ -242,7 +251,12 @@ class FetcherApp:
         if answer.page.replaced:
             self._metrics.replaced.inc()
         domain = task.state.domain
-        turned = task.turn(answer.page, micros(self._clock), lambda item: self._recent.holds(domain, item))
+        turned = task.turn(
+            answer.page,
+            micros(self._clock),
+            lambda item: self._recent.holds(domain, item) or key_of(domain, item) in together,
+        )
+        together.update(key_of(domain, item) for item in turned.items)
         request = task.ahead(turned)
         if request is not None and task.ticket is not None:
             self._dispatcher.ask(task.ticket, request, urgent=task.is_urgent)
@@ -253,7 +267,7 @@ class FetcherApp:
         self._health.fails("mailgun", str(error))
         pause = found[1].failed(error, self._clock.monotonic()) if found else 0.0
         if isinstance(error, (Throttled, Unavailable)):
-            self._cool(self._account.failed(error.retry_after))
+            self._back_off(error.retry_after)
         if found:
             self._metrics.runs[ticket.domain, ticket.loop, "failed"].inc()
         _log.warning(
@@ -263,6 +277,13 @@ class FetcherApp:
             error=str(error),
             again_seconds=round(max(pause, self._pace.cooldown(self._clock.monotonic())), 1),
         )
+
+    def _back_off(self, told: float | None) -> None:
+        """The account waits, longer each time; requests that fail together are one failure."""
+        if self._pace.cooldown(self._clock.monotonic()) > 0:
+            self._cool(told or 0.0)
+        else:
+            self._cool(self._account.failed(told))
 
     def _cool(self, seconds: float) -> None:
         self._pace.cool(self._clock.monotonic(), seconds)

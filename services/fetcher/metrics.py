@@ -104,9 +104,10 @@ class LoopCollector(Collector):
         for state in states:
             names = [state.loop.value, state.domain]
             holder.add_metric(names, 1)
-            if state.fetched_through is not None:
-                through.add_metric(names, state.fetched_through / 1e6)
-                lag.add_metric(names, max(0.0, self._clock.now() - state.fetched_through / 1e6))
+            # Before its first complete run a loop is behind by all that it has to read.
+            reached = (state.cursor.begin if state.fetched_through is None else state.fetched_through) / 1e6
+            through.add_metric(names, reached)
+            lag.add_metric(names, max(0.0, self._clock.now() - reached))
         target = GaugeMetricFamily(
             "mailriver_fetcher_loop_target_lag_seconds", "The lag that the loop has by design", labels=["loop"]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import msgspec
 
@@ -18,6 +19,9 @@ from services.runtime.backoff import Backoff
 
 REFUSED_SECONDS = 300.0
 _UNREADABLE_TRIES = 3
+# One sequence for all tasks of the process: a loop that is lost and taken again is another task, which must not take
+# an answer that its predecessor still had under way.
+_numbers = count(1)
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -51,7 +55,6 @@ class LoopTask:
         self.due_at = 0.0
         self.ticket: Ticket | None = None
         self._run: Run | None = None
-        self._number = 0
         self._interval, self._max_events = interval, max_events
         self._backoff = Backoff(first=1.0, most=60.0, random=random)
 
@@ -78,8 +81,7 @@ class LoopTask:
         run = self._run
         if run is None:
             return None
-        self._number += 1
-        self.ticket = Ticket(self.state.domain, self.state.loop, self._number)
+        self.ticket = Ticket(self.state.domain, self.state.loop, next(_numbers))
         return PageRequest(
             domain=self.state.domain,
             begin_ms=run.start.sent_begin // MILLISECOND,
@@ -89,7 +91,10 @@ class LoopTask:
         )
 
     def turn(self, page: Page, now: int, is_published: Callable[[Item], bool]) -> Turned:
-        """What the page leads to. Nothing is changed yet: that is :meth:`published`, once Kafka has it."""
+        """What the page leads to. Nothing is changed yet: that is :meth:`published`, once Kafka has it.
+
+        ``is_published``: whether an item is in Kafka already, or gets there in the same transaction.
+        """
         run = self._run
         if run is None:
             raise ValueError("no run is under way")
@@ -97,9 +102,7 @@ class LoopTask:
             result = "complete" if run.served else "empty"
             return Turned([], loops.completed(self.state, run, now), None, result)
         seen = [item.seen for item in page.items]
-        new = [page.items[at] for at in cursors.fresh(run, seen)]
-        if self.state.loop not in LATEST:
-            new = [item for item in new if not is_published(item)]
+        new = [page.items[at] for at in cursors.fresh(run, seen) if not is_published(page.items[at])]
         turned = cursors.turn(run, seen, len(new))
         state = loops.turned(self.state, turned, len(new))
         known = len(page.items) - len(new)

@@ -11,6 +11,8 @@ from services.fetcher.core.page import BadPage, is_same_origin, read_page
 from services.fetcher.ports import Answer, PageRequest, Refused, Throttled, Unavailable, Unreadable
 
 MOST_BODY_BYTES = 32 * 1024 * 1024
+MOST_ANSWER_SECONDS = 120.0
+"""However it trickles in: the time-outs of the client are for each read."""
 _USED_UP_SECONDS = 1.0
 _REFUSALS = frozenset({400, 401, 402, 403, 404})
 # What a refusal most likely means; Mailgun answers 401 and 404 also to a key or domain of the other region.
@@ -107,8 +109,11 @@ class MailgunEvents:
 
     def _body(self, response: httpx.Response) -> bytes:
         body = bytearray()
+        began = self._now()
         for chunk in response.iter_bytes():
             body += chunk
+            if self._now() - began > MOST_ANSWER_SECONDS:
+                raise Unavailable(f"Mailgun's answer is not complete after {MOST_ANSWER_SECONDS:g} s")
             if len(body) > MOST_BODY_BYTES:
                 raise Unreadable(f"Mailgun's answer is larger than {MOST_BODY_BYTES // 1024 // 1024} MB")
         return bytes(body)

@@ -9,13 +9,21 @@ from confluent_kafka.admin import AdminClient
 
 from services.runtime.bus.client import log, translated
 from services.runtime.bus.config import KafkaConfig
-from services.runtime.errors import Transient
+from services.runtime.errors import SettingsError, Transient
 
 
 def admin_client(config: KafkaConfig) -> AdminClient:
-    """A client for questions about the cluster."""
+    """A client for questions about the cluster. Does not block.
+
+    Raises:
+        SettingsError: for a property that librdkafka refuses.
+
+    """
     settings: dict[str, Any] = {**config.client(), "logger": log}
-    return AdminClient(settings)
+    try:
+        return AdminClient(settings)
+    except KafkaException as error:
+        raise SettingsError([f"KAFKA_PROPERTIES_FILE: {error.args[0].str()}"]) from None
 
 
 def partitions_of(admin: AdminClient, topic: str, timeout: float = 10.0) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from services.runtime.clock import Clock, Deadline
 from services.runtime.errors import SessionLost, Transient
 
 _ABORT_SECONDS = 5.0
+_OVERDUE_SECONDS = 1.0
 
 
 class TransactionalProducer:
@@ -47,7 +50,8 @@ class TransactionalProducer:
 
         Raises:
             Transient: nothing was written; the same can be done again (after a rebalance perhaps by somebody else).
-            SessionLost: nothing was written, and this producer is of no use any more.
+            SessionLost: this producer is of no use any more; what became of the transaction is decided when the next
+                one of its id opens, and told by what is committed then.
 
         """
         deadline = Deadline(self._clock, timeout)
@@ -55,16 +59,12 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record, deadline)
-            self._retrying(
-                lambda: self._producer.send_offsets_to_transaction(
-                    positions(offsets), group_metadata, max(1.0, deadline.remaining())
-                ),
-                "send offsets",
-                deadline,
-            )
+            self._send_offsets(offsets, group_metadata, deadline)
             self._retrying(
                 lambda: self._producer.commit_transaction(max(1.0, deadline.remaining())), "commit", deadline
             )
+        except SessionLost:
+            raise  # Only a new producer, with a new epoch, ends this transaction.
         except Transient:
             self._abort()
             raise
@@ -82,6 +82,36 @@ class TransactionalProducer:
                 self._producer.poll(0.05)
             else:
                 return
+
+    def _send_offsets(self, offsets: Mapping[Partition, int], group_metadata: Any, deadline: Deadline) -> None:
+        """Block until the deadline and no longer.
+
+        librdkafka (2.16, its issue 5456) forgets this call's time-out while the group's coordinator is away, and may
+        never return: the call has a thread of its own, which is left behind with the producer if it hangs.
+        """
+        done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+        def send() -> None:
+            try:
+                self._retrying(
+                    lambda: self._producer.send_offsets_to_transaction(
+                        positions(offsets), group_metadata, max(1.0, deadline.remaining())
+                    ),
+                    "send offsets",
+                    deadline,
+                )
+            except BaseException as error:
+                done.put(error)
+            else:
+                done.put(None)
+
+        threading.Thread(target=send, name="send-offsets", daemon=True).start()
+        try:
+            failure = done.get(timeout=deadline.remaining() + _OVERDUE_SECONDS)
+        except queue.Empty:
+            raise SessionLost("Kafka: send offsets: no answer; is the group's coordinator away?") from None
+        if failure is not None:
+            raise failure
 
     def _retrying(self, call: Callable[[], object], doing: str, deadline: Deadline) -> None:
         """What librdkafka calls retriable is done by calling the same again."""

@@ -40,7 +40,24 @@ def test_instants_in_every_form(given_time: Any, micros: int | None) -> None:
 @pytest.mark.parametrize(
     "given_time",
     [
-        *(None, True, False, 0, 0.0, -1, -5.5, float("nan"), float("inf"), 10**400, 10**22, "", "soon", "1_000", [], {}),
+        *(
+            None,
+            True,
+            False,
+            0,
+            0.0,
+            -1,
+            -5.5,
+            float("nan"),
+            float("inf"),
+            10**400,
+            10**22,
+            "",
+            "soon",
+            "1_000",
+            [],
+            {},
+        ),
         *("nan", "Infinity", "-5", "9" * 100, 253402300800.0 * 10**9, "10000-01-01T00:00:00Z"),
     ],
 )

@@ -24,7 +24,11 @@ def body(*items: Any, **paging: str) -> bytes:
 
 
 def test_an_item_is_published_as_it_was_received() -> None:
-    raw = b'{"items":[ {"id":"a", "timestamp":1787220004.626182,  "x":1.0e2} ],"paging":{"next":"' + NEXT.encode() + b'"}}'
+    raw = (
+        b'{"items":[ {"id":"a", "timestamp":1787220004.626182,  "x":1.0e2} ],"paging":{"next":"'
+        + NEXT.encode()
+        + b'"}}'
+    )
     page = read_page(raw)
     assert page.items[0].payload == b'{"id":"a", "timestamp":1787220004.626182,  "x":1.0e2}'
     assert page.next_url == NEXT
