@@ -10,16 +10,23 @@ import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from services.runtime import logs
 from services.runtime.errors import MailriverError, SettingsError
-from services.runtime.settings import HttpSettings, LogSettings, Settings, load
+from services.runtime.settings import KafkaSettings, LogSettings, Settings, load
+
+if TYPE_CHECKING:
+    from services.fetcher.settings import FetcherSettings
+    from services.processor.settings import ProcessorSettings
+    from services.storage.settings import StorageSettings
+
+KAFKA_SECONDS = 15.0
+"""How long a question to Kafka may take before the command gives up."""
 
 S = TypeVar("S", bound=Settings)
-C = TypeVar("C", bound=Callable[..., Any])
 
 
 def _environ() -> dict[str, str]:
@@ -107,7 +114,7 @@ def run_storage() -> None:
 
 def _serve(
     service: str,
-    settings: HttpSettings,
+    settings: FetcherSettings | ProcessorSettings | StorageSettings,
     build: Callable[..., Any],
     dependencies: tuple[str, ...],
     worker: str,
@@ -115,14 +122,13 @@ def _serve(
 ) -> NoReturn:
     from services.runtime import lifecycle
     from services.runtime.codecs import codec_for
-    from services.runtime.settings import KafkaSettings
 
-    registry_url = settings.schema_registry_url if isinstance(settings, KafkaSettings) else None
+    _kafka_admin(settings)  # faults in the properties file are told before anything starts
     sys.exit(
         lifecycle.run(
             service,
             settings,
-            lambda chassis: build(settings, codec_for(registry_url), chassis),
+            lambda chassis: build(settings, codec_for(settings.schema_registry_url), chassis),
             dependencies=dependencies,
             workers=(worker,),
             use_within=within,
@@ -146,15 +152,12 @@ def migrate() -> None:
 
 @cli.command()
 def config() -> None:
-    """Print the settings in force, secrets hidden, and check them: exit 2 if any is wrong."""
-    from services.runtime.settings import GROUPS, load_known, shown
+    """Print every setting as it is in force, secrets hidden; exit 2 if one that is given is wrong."""
+    from services.runtime.settings import overview
 
-    faults: list[str] = []
-    for group in GROUPS:
-        settings, wrong = load_known(group, _environ())
-        faults += [fault for fault in wrong if fault not in faults]
-        for name, value in (shown(settings) if settings else {}).items():
-            click.echo(f"{name}={'' if value is None else value}")
+    lines, faults = overview(_environ())
+    for line in lines.values():
+        click.echo(line)
     if faults:
         _refuse(SettingsError(faults))
 
@@ -180,7 +183,7 @@ def topics_check() -> None:
 def _created(admin: Any, specs: Any, prefix: str, replication_factor: int | None) -> list[str]:
     from services.runtime import topics_admin
 
-    result = topics_admin.create(admin, specs, prefix, replication_factor)
+    result = topics_admin.create(admin, specs, prefix, replication_factor, timeout=KAFKA_SECONDS)
     for name in result.created:
         click.echo(f"created {name}")
     return list(result.differences)
@@ -189,26 +192,31 @@ def _created(admin: Any, specs: Any, prefix: str, replication_factor: int | None
 def _checked(admin: Any, specs: Any, prefix: str) -> list[str]:
     from services.runtime import topics_admin
 
-    return topics_admin.check(admin, specs, prefix)
+    return topics_admin.check(admin, specs, prefix, timeout=KAFKA_SECONDS)
 
 
 def _topics(action: Callable[[Any, Any, str], list[str]]) -> None:
     from services.runtime import resources
-    from services.runtime.bus.config import KafkaConfig
-    from services.runtime.bus.metadata import admin_client
-    from services.runtime.settings import KafkaSettings
 
     settings = _settings(KafkaSettings)
+    admin = _kafka_admin(settings)
     try:
-        kafka = KafkaConfig.of(settings)
-        differences = action(admin_client(kafka), resources.topic_specs(), settings.topic_prefix)
-    except SettingsError as error:
-        _refuse(error)
+        differences = action(admin, resources.topic_specs(), settings.topic_prefix)
     except MailriverError as error:
         _fail(error)
     for difference in differences:
         click.echo(difference, err=True)
     sys.exit(1 if differences else 0)
+
+
+def _kafka_admin(settings: KafkaSettings) -> Any:
+    from services.runtime.bus.config import KafkaConfig
+    from services.runtime.bus.metadata import admin_client
+
+    try:
+        return admin_client(KafkaConfig.of(settings))
+    except SettingsError as error:
+        _refuse(error)
 
 
 @cli.group()
@@ -226,6 +234,25 @@ def schemas_check() -> None:
         click.echo(problem, err=True)
     click.echo("schemas: " + (f"{len(problems)} problems" if problems else "compatible with their history"))
     sys.exit(1 if problems else 0)
+
+
+@schemas.command("register")
+def schemas_register() -> None:
+    """Register every schema with the registry at SCHEMA_REGISTRY_URL; those it has already stay as they are."""
+    from services.contracts.registry import IncompatibleSchema, RegistryUnavailable, UnknownSchema
+    from services.runtime import schema_check
+    from services.runtime.codecs import confluent_registry
+    from services.runtime.settings import RegistrySettings
+
+    url = _settings(RegistrySettings).schema_registry_url
+    if url is None:
+        _refuse(SettingsError(["SCHEMA_REGISTRY_URL: is missing; set it to the registry's URL"]))
+    try:
+        with confluent_registry(url) as registry:
+            for line in schema_check.register(registry):
+                click.echo(line)
+    except (IncompatibleSchema, RegistryUnavailable, UnknownSchema, MailriverError) as error:
+        _fail(error)
 
 
 @cli.command()

@@ -58,7 +58,7 @@ class Health:
         self._steps = dict.fromkeys(workers, clock.monotonic())
         self._started: set[str] = set()
         self._workers = workers
-        self.draining = False
+        self._draining = False
 
     def stepped(self, worker: str) -> None:
         """A worker has done one step of its loop, a waiting one too."""
@@ -85,6 +85,10 @@ class Health:
         """A dependency is not needed at present, and so not used; that is no fault."""
         with self._lock:
             self._dependencies[dependency].resting = resting
+
+    def drain(self) -> None:
+        """The process has been told to stop: it is not ready any more. Safe in a signal handler: takes no lock."""
+        self._draining = True
 
     def step_age(self, worker: str) -> float:
         """Seconds since a worker's last step."""
@@ -124,6 +128,6 @@ class Health:
             for name, entry in self._dependencies.items():
                 if not entry.is_ready(now, self._within):
                     faults[name] = entry.error or f"not used with success in the last {self._within:.0f} s"
-        if self.draining:
+        if self._draining:
             faults["shutdown"] = "draining"
         return faults

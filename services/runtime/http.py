@@ -19,6 +19,9 @@ from services.runtime.health import Health
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 
+_CLOSE_SECONDS = 0.1
+"""How often the server looks whether it is to end."""
+
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
@@ -67,11 +70,13 @@ class ProbeServer:
         except OSError as error:
             raise Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another, or 0") from None
         self.port = int(self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_CLOSE_SECONDS,), name="http", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening. Blocks for half a second at most."""
+        """Stop listening. Blocks for a tenth of a second or so."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(1.0)

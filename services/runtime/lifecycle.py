@@ -23,7 +23,7 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import Fatal
 from services.runtime.health import USE_SECONDS, Health
 from services.runtime.http import ProbeServer
-from services.runtime.metrics import HealthCollector
+from services.runtime.metrics import HealthCollector, show_build
 from services.runtime.settings import HttpSettings
 
 _log = logs.get("lifecycle")
@@ -56,13 +56,15 @@ class Chassis(msgspec.Struct, frozen=True):
 class Stop:
     """Sets an event at the first SIGTERM or SIGINT; the second one ends the process at once."""
 
-    def __init__(self) -> None:
-        self.event = Event()
+    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
+        """``told``: called at the first signal, from its handler: must neither block nor take a lock."""
+        self.event, self._told = Event(), told
         self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in self._before:
             signal.signal(number, self._first)
 
     def _first(self, _number: int, _frame: FrameType | None) -> None:
+        self._told()
         self.event.set()
         self.restore()
 
@@ -85,14 +87,17 @@ def run(
 
     0: stopped as told. 1: something only a person can mend, said in the log.
     """
-    stop, clock = Stop(), SystemClock()
+    clock = SystemClock()
     health = Health(clock, dependencies=dependencies, workers=workers, within=use_within)
+    stop = Stop(health.drain)
     registry = CollectorRegistry()
+    show_build(registry, service)
     registry.register(HealthCollector(service, health, clock))
     chassis = Chassis(service, uuid.uuid4().hex[:12], clock, random.random, registry, health, stop.event)
     try:
         server = ProbeServer(settings.http_host, settings.http_port, health, registry)
     except Fatal as error:
+        stop.restore()
         _log.critical("cannot_start", error=str(error))
         return 1
     _log.info("started", http_port=server.port, instance=chassis.instance)
@@ -105,19 +110,28 @@ def run(
 
 def _loop(chassis: Chassis, build: Callable[[Chassis], App]) -> int:
     app: App | None = None
+    ended_well = False
     try:
         app = build(chassis)
         while not chassis.stop.is_set():
             app.step()
+        ended_well = True
     except (Fatal, IncompatibleSchema) as error:
         _log.critical("cannot_go_on", error=str(error))
-        return 1
     except Exception:
         _log.critical("crashed", exc_info=True)
-        return 1
-    finally:
-        chassis.health.draining = True
-        if app is not None:
-            app.close()
-        _log.info("stopped")
-    return 0
+    chassis.health.drain()
+    if app is not None:
+        ended_well &= _closed(app)
+    _log.info("stopped")
+    return 0 if ended_well else 1
+
+
+def _closed(app: App) -> bool:
+    try:
+        app.close()
+    except Exception:
+        # Nothing is lost by it: what is not finished is done again after the next start.
+        _log.critical("close_failed", exc_info=True)
+        return False
+    return True

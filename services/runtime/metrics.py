@@ -23,13 +23,17 @@ from services.runtime.health import Health
 STATES = ("starting", "running", "paused", "backing_off", "draining")
 
 
+def show_build(registry: CollectorRegistry, service: str) -> None:
+    """Which version this process runs."""
+    build = Gauge("mailriver_build_info", "1, labelled with the version", ["service", "version"], registry=registry)
+    build.labels(service, VERSION).set(1)
+
+
 class WorkerMetrics:
     """What every worker counts about the records it reads."""
 
     def __init__(self, registry: CollectorRegistry, *, service: str, group: str, topics: tuple[str, ...]) -> None:
         """``topics``: those that are read, with their prefix."""
-        build = Gauge("mailriver_build_info", "1, labelled with the version", ["service", "version"], registry=registry)
-        build.labels(service, VERSION).set(1)
         records = Counter(
             "mailriver_consumer_records_total",
             "Records that were read and whose offset is committed",

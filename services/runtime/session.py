@@ -9,7 +9,10 @@ from services.runtime.bus.client import ErrorHook
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.consumer import GroupConsumer
 from services.runtime.bus.producer import TransactionalProducer
-from services.runtime.clock import Clock
+from services.runtime.clock import Clock, Deadline
+
+FINISH_SECONDS = 15.0
+"""For the transaction of a batch; to abort it may take 5 s more."""
 
 Told = Callable[[list[Partition]], None]
 
@@ -54,13 +57,14 @@ class Session:
         if not outgoing:
             consumer.commit(offsets)
             return
+        deadline = Deadline(self._clock, FINISH_SECONDS)
         if self._producer is None:
             producer = TransactionalProducer(
                 self._config, self._transactional_id, clock=self._clock, on_error=self._on_error
             )
-            producer.open()
+            producer.open(deadline.remaining())
             self._producer = producer
-        self._producer.commit(outgoing, offsets, consumer.group_metadata())
+        self._producer.commit(outgoing, offsets, consumer.group_metadata(), deadline.remaining())
 
     def close(self) -> None:
         """Close both clients. Blocks for some seconds at most."""

@@ -12,14 +12,24 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 
 from services.runtime.errors import SettingsError
 
 OWN_PREFIXES = ("FETCH_", "MAILGUN_", "CONSOLE_")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
 _HOSTNAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,13 +59,44 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _http_parts(url: str) -> SplitResult | None:
+    """The parts of a URL of http or https; None if it is none. Never raises: others' words may show a password."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = _http_parts(url)
+    if parts is None or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("give a URL such as https://api.mailgun.net")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("the key would travel in clear: http is for loopback only, use https")
+    if parts.username is not None:
+        raise ValueError("it may hold no user or password; the key is MAILGUN_API_KEY")
     return url.rstrip("/")
+
+
+def _registry_url(url: str) -> str:
+    if _http_parts(url) is None:
+        raise ValueError("give a URL such as https://registry.example.com")
+    return url
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    # Not at the top: the fetcher needs no database driver.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        conninfo_to_dict(url.get_secret_value())
+    except ProgrammingError:
+        # libpq's own words would show the text, and so the password.
+        raise ValueError("cannot be read; give a URL such as postgresql://user@db.example.com/mail") from None
+    return url
 
 
 def _delays(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -85,13 +126,19 @@ class HttpSettings(LogSettings):
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
-class KafkaSettings(Settings):
+class RegistrySettings(Settings):
+    """Where the schemas are."""
+
+    schema_registry_url: Annotated[str, AfterValidator(_registry_url)] | None = None
+    """May hold user and password; without it the ids are those of the committed lock file."""
+
+
+class KafkaSettings(RegistrySettings):
     """How to reach Kafka and the schemas."""
 
     kafka_bootstrap_servers: Annotated[str, Field(min_length=1)]
     kafka_properties_file: Path | None = None
     """More librdkafka properties, a ``name=value`` a line: TLS, SASL."""
-    schema_registry_url: str | None = None
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)] = ""
 
 
@@ -105,7 +152,7 @@ class DeadLetterSettings(Settings):
 class DatabaseSettings(Settings):
     """How to reach Postgres."""
 
-    database_url: SecretStr
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)]
 
 
 class MailgunSettings(Settings):
@@ -194,33 +241,62 @@ def load(kind: type[S], environ: Mapping[str, str], read: Callable[[Path], str] 
         SettingsError: with every fault there is, a sentence each.
 
     """
+    settings, faults = _loaded(kind, environ, read)
+    faults += _unknown(environ)
+    if settings is None or faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def overview(
+    environ: Mapping[str, str], read: Callable[[Path], str] = Path.read_text
+) -> tuple[dict[str, str], list[str]]:
+    """A line about every setting by its name, secrets hidden; and the faults of those that are given.
+
+    A line is ``NAME=value``, or a comment where the setting is missing (which is no fault: not every service
+    needs it) or wrong.
+    """
+    lines: dict[str, str] = {}
+    faults = _unknown(environ)
+    for group in GROUPS:
+        for field_name, field in group.model_fields.items():
+            name, alone = field_name.upper(), {field_name: (field.annotation, field)}
+            settings, found = _loaded(_model_of(group, alone), environ, read)
+            wrong = [fault for fault in found if ": is missing" not in fault]
+            faults += wrong
+            if settings is not None and not wrong:
+                value = shown(settings)[name]
+                lines[name] = f"{name}={'' if value is None else value}"
+            else:
+                lines[name] = f"# {name} is wrong" if wrong else "# " + found[0].replace(":", "", 1)
+    return lines, faults
+
+
+def _model_of(group: type[Settings], fields: dict[str, Any]) -> type[Settings]:
+    return create_model(group.__name__, __base__=Settings, **fields)
+
+
+def _loaded(kind: type[S], environ: Mapping[str, str], read: Callable[[Path], str]) -> tuple[S | None, list[str]]:
+    """The settings, unless one is missing or wrong; and all their faults."""
     values, faults = _values(kind, environ, read)
-    known = known_names()
-    faults += [
-        f"{name}: no such setting; look at `mailriver config` for those there are"
-        for name in sorted(environ)
-        if name.startswith(OWN_PREFIXES) and name not in known
-    ]
     unreadable = {fault.partition("_FILE:")[0] for fault in faults}
     try:
-        settings = kind.model_validate(values)
+        return kind.model_validate(values), faults
     except ValidationError as error:
         for each in error.errors(include_input=False, include_url=False):
             name = str(each["loc"][0]).upper()
             if name not in unreadable:
                 faults.append(f"{name}: {_sentence(each['type'], each['msg'], name)}")
-        raise SettingsError(faults) from None
-    if faults:
-        raise SettingsError(faults)
-    return settings
+        return None, faults
 
 
-def load_known(kind: type[S], environ: Mapping[str, str]) -> tuple[S | None, list[str]]:
-    """The settings of one group, or None where some are missing; with the faults of those that are given."""
-    try:
-        return load(kind, environ), []
-    except SettingsError as error:
-        return None, [fault for fault in error.faults if ": is missing" not in fault]
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = known_names()
+    return [
+        f"{name}: no such setting; look at `mailriver config` for those there are"
+        for name in sorted(environ)
+        if name.startswith(OWN_PREFIXES) and name not in known
+    ]
 
 
 def secret_texts(settings: Settings) -> tuple[str, ...]:
@@ -253,15 +329,18 @@ def _values(
 def _sentence(kind: str, message: str, name: str) -> str:
     if kind == "missing":
         return f"is missing; set {name}" + (f" or {name}_FILE" if f"{name}_FILE" in known_names() else "")
+    message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """The settings in force by their names, secrets hidden."""
+    """The settings in force by their names, secrets and what a URL holds of user and password hidden."""
     hidden: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if is_secret(field):
             value = None if value is None else "********"
+        if isinstance(value, str):
+            value = _URL_CREDENTIALS.sub("********@", value)
         hidden[name.upper()] = ",".join(map(str, value)) if isinstance(value, tuple) else value
     return hidden

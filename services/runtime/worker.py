@@ -172,7 +172,9 @@ class Worker:
             return False
         left = self._held_until - self._clock.monotonic()
         if left > 0:
-            self._pending += consumer.poll(1, min(left, IDLE_SECONDS), most_bytes=1, linger=0.0)
+            # In two statements: the poll may revoke, and so replace the pending records that it is added to.
+            polled = consumer.poll(1, min(left, IDLE_SECONDS), most_bytes=1, linger=0.0)
+            self._pending += polled
             consumer.pause(consumer.assigned)
             self._measure(consumer)
             return self._held_until - self._clock.monotonic() > 0
@@ -187,9 +189,14 @@ class Worker:
             self._consumer.pause(self._consumer.assigned)
 
     def _gather(self, consumer: GroupConsumer) -> None:
-        """Fill the pending batch with records that are due."""
+        """Fill the pending batch; what is not due yet is put aside, from records kept over a failure too."""
+        if not self._pending:
+            self._poll(consumer)
+        self._learn_committed(consumer)
         if self._pending:
-            return
+            self._park(consumer, int(self._clock.now() * 1000))
+
+    def _poll(self, consumer: GroupConsumer) -> None:
         now_ms = int(self._clock.now() * 1000)
         due = [place for place, due_ms in self._parked.items() if due_ms <= now_ms]
         consumer.resume(due)
@@ -199,9 +206,6 @@ class Worker:
         self._pending = consumer.poll(
             self._limits.records, wait, most_bytes=self._limits.bytes, linger=self._limits.linger_seconds
         )
-        self._learn_committed(consumer)
-        if self._pending:
-            self._park(consumer, int(self._clock.now() * 1000))
 
     def _park(self, consumer: GroupConsumer, now_ms: int) -> None:
         """Put the partitions aside whose next record is not due yet."""

@@ -51,7 +51,9 @@ def test_unknown_names_with_our_prefixes_are_faults(name: str) -> None:
 
 
 def test_other_peoples_names_and_other_services_settings_are_none() -> None:
-    load(FetcherSettings, {**GOOD, "PROCESSOR_X": "1", "PATH": "/bin", "CONSOLE_TOKEN": "t", "STORAGE_BATCH_EVENTS": "9"})
+    load(
+        FetcherSettings, {**GOOD, "PROCESSOR_X": "1", "PATH": "/bin", "CONSOLE_TOKEN": "t", "STORAGE_BATCH_EVENTS": "9"}
+    )
 
 
 def test_a_secret_can_be_a_file() -> None:
