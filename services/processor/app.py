@@ -28,7 +28,7 @@ from services.runtime.health import Health
 from services.runtime.lifecycle import Chassis
 from services.runtime.metrics import LagCollector, WorkerMetrics
 from services.runtime.session import Session
-from services.runtime.worker import Handled, Instruments, Limits, Worker
+from services.runtime.worker import WORKER, Handled, Instruments, Limits, Worker
 
 DEPENDENCIES = ("kafka", "database")
 BATCH_RECORDS = 4_000
@@ -106,7 +106,8 @@ class ProcessorHandler:
 
     def _process(self, raws: Sequence[RawMailgunEvent]) -> Processed:
         try:
-            processed = process(raws, self._directory)
+            with self._health.asks(WORKER, "database"):
+                processed = process(raws, self._directory)
         except Transient as error:
             self._health.fails("database", str(error))
             raise

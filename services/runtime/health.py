@@ -7,6 +7,8 @@ restarts nothing. Readiness tells what is not working.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -14,6 +16,8 @@ from services.runtime.clock import Clock
 
 LIVENESS_SECONDS = 60.0
 """A worker that has not stepped for so long is dead; above twice the longest legal step."""
+ASKING_SECONDS = 1800.0
+"""The same while it waits for the answer of a dependency, which may be frozen: a restart would mend nothing."""
 USE_SECONDS = 60.0
 """A dependency has to have worked within so many seconds."""
 
@@ -58,12 +62,25 @@ class Health:
         self._steps = dict.fromkeys(workers, clock.monotonic())
         self._started: set[str] = set()
         self._workers = workers
+        self._asking: dict[str, str] = {}
         self._draining = False
 
     def stepped(self, worker: str) -> None:
         """A worker has done one step of its loop, a waiting one too."""
         with self._lock:
             self._steps[worker] = self._clock.monotonic()
+
+    @contextmanager
+    def asks(self, worker: str, dependency: str) -> Iterator[None]:
+        """Around a call that only the dependency can end: a frozen one must not make the worker look dead."""
+        with self._lock:
+            self._asking[worker] = dependency
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._asking[worker]
+                self._steps[worker] = self._clock.monotonic()
 
     def started(self, worker: str) -> None:
         """A worker has done all that comes before its first batch (topics, schema and group seen)."""
@@ -112,8 +129,16 @@ class Health:
 
     def live(self) -> dict[str, str]:
         """What is dead; empty if nothing is."""
-        ages = {worker: self.step_age(worker) for worker in self._workers}
-        return {worker: f"no step for {age:.0f} s" for worker, age in ages.items() if age > LIVENESS_SECONDS}
+        faults = {}
+        for worker in self._workers:
+            age = self.step_age(worker)
+            if age > (ASKING_SECONDS if self._asks_now(worker) else LIVENESS_SECONDS):
+                faults[worker] = f"no step for {age:.0f} s"
+        return faults
+
+    def _asks_now(self, worker: str) -> str | None:
+        with self._lock:
+            return self._asking.get(worker)
 
     def startup(self) -> dict[str, str]:
         """What has not started; empty if all has."""
@@ -128,6 +153,9 @@ class Health:
             for name, entry in self._dependencies.items():
                 if not entry.is_ready(now, self._within):
                     faults[name] = entry.error or f"not used with success in the last {self._within:.0f} s"
+        for worker in self._workers:
+            if (dependency := self._asks_now(worker)) and (age := self.step_age(worker)) > LIVENESS_SECONDS:
+                faults[dependency] = f"no answer for {age:.0f} s"
         if self._draining:
             faults["shutdown"] = "draining"
         return faults

@@ -21,7 +21,7 @@ from services.runtime.health import Health
 from services.runtime.lifecycle import Chassis
 from services.runtime.metrics import LagCollector, WorkerMetrics
 from services.runtime.session import Session
-from services.runtime.worker import Handled, Instruments, Limits, Worker
+from services.runtime.worker import WORKER, Handled, Instruments, Limits, Worker
 from services.storage.adapters.migrations import expected_version, schema_version
 from services.storage.adapters.postgres import PostgresStore
 from services.storage.core.fold import Received
@@ -89,7 +89,8 @@ class StorageHandler:
             return Applied([], {}, [])
         began = self._clock.monotonic()
         try:
-            applied = self._store.apply(batch)
+            with self._health.asks(WORKER, "database"):
+                applied = self._store.apply(batch)
         except Transient as error:
             self._health.fails("database", str(error))
             raise
@@ -116,7 +117,7 @@ class StorageApp:
             self._worker.step()
 
     def _look(self) -> bool:
-        self._chassis.health.stepped("consumer")
+        self._chassis.health.stepped(WORKER)
         try:
             with psycopg.connect(self._dsn, connect_timeout=5) as connection:
                 version = schema_version(connection)

@@ -58,7 +58,7 @@ class Poller:
             run = cursors.turn(run, page, len(fresh))
             self.published.update(page[at].event_id for at in fresh)
             self._advance(run.cursor)
-            self._has_passed_nothing(now, served[: number + 1])
+            self._has_passed_nothing(now)
             if cursors.is_cut(run, self.max_events):
                 return "capped"
         raise AssertionError("the model ended without an empty page")
@@ -67,7 +67,7 @@ class Poller:
         assert cursor.begin >= self.cursor.begin, "the cursor went back"
         self.cursor = cursor
 
-    def _has_passed_nothing(self, now: int, served: list[list[cursors.Seen]]) -> None:
+    def _has_passed_nothing(self, now: int) -> None:
         passed = {
             event.event_id
             for event in self.events

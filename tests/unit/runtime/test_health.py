@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.runtime.health import LIVENESS_SECONDS, USE_SECONDS, Health
+from services.runtime.health import ASKING_SECONDS, LIVENESS_SECONDS, USE_SECONDS, Health
 from tests.support.clock import HeldClock
 
 
@@ -114,3 +114,16 @@ def test_setting_the_machines_clock_kills_nobody(ready: Health, clock: HeldClock
     clock.set_wall(clock.now() + 86_400)
     assert ready.live() == {}
     assert ready.ready() == {}
+
+
+def test_a_worker_that_waits_for_a_frozen_dependency_is_alive_but_not_ready(ready: Health, clock: HeldClock) -> None:
+    """A restart would mend nothing; half an hour without an answer is too long all the same."""
+    with ready.asks("consumer", "database"):
+        clock.move(LIVENESS_SECONDS + 60)
+        assert ready.live() == {}
+        assert ready.ready()["database"] == "no answer for 120 s"
+        clock.move(ASKING_SECONDS)
+        assert set(ready.live()) == {"consumer"}
+    assert ready.live() == {}
+    clock.move(LIVENESS_SECONDS + 1)
+    assert set(ready.live()) == {"consumer"}, "outside the call the usual bound counts"

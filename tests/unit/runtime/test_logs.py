@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
 import pytest
 from hypothesis import given
@@ -55,8 +56,6 @@ def test_a_line_is_json_with_the_service_and_the_standard_librarys_logs_look_ali
     stream = io.StringIO()
     logs.configure("fetcher", level="INFO", redaction=HIDE, stream=stream)
     logs.get("x").info("page_published", domain="mg.example.com", who="ann@example.com")
-    import logging
-
     logging.getLogger("librdkafka").warning("cannot reach ann@example.com")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"].split()[0] for line in lines] == ["page_published", "cannot"]

@@ -104,7 +104,7 @@ def test_fractions_of_seconds_are_taken() -> None:
 
 def test_retry_delays_are_one_to_three_numbers() -> None:
     assert load(ProcessorBatchSettings, {"PROCESSOR_RETRY_SECONDS": "1,2.5"}).processor_retry_seconds == (1, 2.5)
-    with pytest.raises(SettingsError, match="PROCESSOR_RETRY_SECONDS: .*one to three"):
+    with pytest.raises(SettingsError, match=r"PROCESSOR_RETRY_SECONDS: .*one to three"):
         load(ProcessorBatchSettings, {"PROCESSOR_RETRY_SECONDS": "1,2,3,4"})
 
 
