@@ -42,7 +42,7 @@ RECORD_TOPICS: Mapping[str, str] = {
 
 RAW_MAX_BYTES = 4 * 1024 * 1024
 EMAIL_EVENTS_MAX_BYTES = 4 * 1024 * 1024
-"""The largest record batch of these topics; their dead-letter topics take 128 KiB more, for the headers."""
+"""The largest record batch of these topics; their retry and dead-letter topics take 128 KiB more, for the headers."""
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from services.contracts import topics
 from services.contracts.codec import Codec
-from services.contracts.events import RawMailgunEvent
-from services.contracts.reasons import DeadReason, Loop, Stage
 from services.contracts.registry import RegistryUnavailable
 from services.fetcher.adapters.mailgun_events import MailgunEvents
+from services.fetcher.adapters.raw_topic import RawTopic
 from services.fetcher.adapters.state_topic import StateTopic
 from services.fetcher.core.loop import LoopState
 from services.fetcher.core.pace import Pace
-from services.fetcher.core.page import Item
 from services.fetcher.core.window import LATEST, POLLING, target_lag, window_end
 from services.fetcher.dispatcher import Dispatcher
 from services.fetcher.leases import Lease, Leases
@@ -31,7 +27,6 @@ from services.runtime.bus.consumer import GroupConsumer
 from services.runtime.bus.metadata import admin_client, partitions_of
 from services.runtime.bus.producer import TransactionalProducer
 from services.runtime.clock import micros
-from services.runtime.deadletter import DeadLetters, Origin
 from services.runtime.errors import SessionLost, Transient
 from services.runtime.lifecycle import Chassis
 
@@ -39,7 +34,6 @@ WORKER = "loops"
 DEPENDENCIES = ("kafka", "mailgun")
 _STEP_SECONDS = 0.2
 _RECENT_EVENTS = 100_000
-_RECORD_OVERHEAD_BYTES = 2_048
 _log = logs.get("fetcher")
 
 Work = tuple[Lease, LoopTask, Turned]
@@ -54,11 +48,7 @@ class FetcherApp:
         self._kafka = KafkaConfig.of(settings)
         self._margins = settings.margins()
         self._prefix = settings.topic_prefix
-        self._raw_topic = topics.prefixed(self._prefix, topics.RAW)
         self._commands_topic = topics.prefixed(self._prefix, topics.FETCH_COMMANDS)
-        self._dead = DeadLetters(
-            topics.prefixed(self._prefix, topics.RAW_DLQ), Stage.FETCHER, most_bytes=topics.RAW_MAX_BYTES
-        )
         self._states = StateTopic(
             CompactedTopic(
                 self._kafka,
@@ -69,6 +59,7 @@ class FetcherApp:
             codec,
             self._prefix,
         )
+        self._raw = RawTopic(codec, self._prefix)
         self._leases = Leases(
             settings.mailgun_domains,
             self._states,
@@ -294,40 +285,29 @@ class FetcherApp:
     ) -> None:
         now, began = micros(self._clock), self._clock.monotonic()
         records: list[Outgoing] = []
+        dead: list[int] = []
         for task, turned in work:
-            records += self._raw_records(task.state.domain, task.state.loop, turned.items, now)
-            records.append(self._states.record(turned.state, now))
+            raw = self._raw.records(task.state.domain, task.state.loop, turned.items, now)
+            dead.append(self._raw.dead_among(raw))
+            records += [*raw, self._states.record(turned.state, now)]
         records += [self._states.record(task.state, now) for task in troubled]
         lease.publish(records, consumer)
         self._session.succeeded()
         self._health.works("kafka")
         self._metrics.publish_seconds.observe(self._clock.monotonic() - began)
-        for task, turned in work:
-            self._published(task, turned)
+        for (task, turned), dead_items in zip(work, dead, strict=True):
+            self._published(task, turned, dead_items)
 
-    def _published(self, task: LoopTask, turned: Turned) -> None:
+    def _published(self, task: LoopTask, turned: Turned, dead: int) -> None:
         task.published(turned, self._clock.monotonic())
         state = turned.state
         self._recent.add(state.domain, turned.items)
         self._metrics.pages[state.loop].inc()
-        self._metrics.events[state.domain, state.loop, "published"].inc(len(turned.items))
+        self._metrics.events[state.domain, state.loop, "published"].inc(len(turned.items) - dead)
+        self._metrics.events[state.domain, state.loop, "dead"].inc(dead)
         self._metrics.events[state.domain, state.loop, "known"].inc(turned.known)
         if turned.result != "turned":
             self._metrics.runs[state.domain, state.loop, turned.result].inc()
-
-    def _raw_records(self, domain: str, loop: Loop, items: Iterable[Item], now: int) -> list[Outgoing]:
-        return [self._raw_record(domain, loop, item, now) for item in items]
-
-    def _raw_record(self, domain: str, loop: Loop, item: Item, now: int) -> Outgoing:
-        raw = RawMailgunEvent(item.event_id, domain, loop.value, item.occurred_at, now, item.payload)
-        value = self._codec.encode(topics.RAW, raw)
-        if len(value) + len(item.key) + _RECORD_OVERHEAD_BYTES <= topics.RAW_MAX_BYTES:
-            return Outgoing(self._raw_topic, item.key, value)
-        self._metrics.events[domain, loop, "dead"].inc()
-        origin = Origin(self._raw_topic, -1, -1, now // 1000)
-        return self._dead.of(
-            item.key[:1024], value, origin, DeadReason.TOO_LARGE, f"{len(value)} bytes are too large for the raw topic"
-        )
 
     def _trouble(self, error: Transient) -> None:
         pause = self._session.failed(error.retry_after)

@@ -59,7 +59,7 @@ def test_a_declaration_without_a_field_is_refused() -> None:
     ("names", "cleanup_policy", "retention_days", "partitions", "max_bytes"),
     [
         ([topics.RAW], "delete", 7, 6, topics.RAW_MAX_BYTES),
-        (topics.RAW_RETRIES, "delete", 3, 6, topics.RAW_MAX_BYTES),
+        (topics.RAW_RETRIES, "delete", 3, 6, topics.RAW_MAX_BYTES + 128 * 1024),
         ([topics.EMAIL_EVENTS], "delete", 30, 6, topics.EMAIL_EVENTS_MAX_BYTES),
         ([topics.RAW_DLQ, topics.EMAIL_EVENTS_DLQ], "delete", 30, 1, 4 * MIB + 128 * 1024),
         ([topics.DLQ_REPLAYS], "compact", None, 1, 1_048_588),
