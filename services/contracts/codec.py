@@ -12,7 +12,7 @@ from typing import Any, cast
 import fastavro
 import msgspec
 
-from services.contracts import topics
+from services.contracts import identity, topics
 from services.contracts.avrocode import HEADER_BYTES, UNREADABLE, UNWRITABLE, plain, reader, writer
 from services.contracts.events import MESSAGES, Message
 from services.contracts.registry import Schema, SchemaRegistry, UnknownSchema
@@ -96,7 +96,11 @@ class Codec:
         if of is None:
             raise UnknownSchema(f"schema {schema_id} is {_full_name(written)}, no record of this Mailriver")
         ours = self._registry.id_for(topics.subject(topics.RECORD_TOPICS[of.__name__], of.__name__))
-        self._readers[header] = found = _Reader(written, self._registry.schema_of(ours), of)
+        try:
+            found = _Reader(written, self._registry.schema_of(ours), of)
+        except (KeyError, TypeError, AttributeError, ValueError, fastavro.schema.SchemaParseException) as error:
+            raise UnknownSchema(f"schema {schema_id} is none that can be read: {type(error).__name__}") from error
+        self._readers[header] = found
         return found
 
 
@@ -136,6 +140,10 @@ class _Reader:
         stream.seek(HEADER_BYTES)
         try:
             fields = cast(dict[str, Any], fastavro.schemaless_reader(stream, self._written, self._ours))
+        except fastavro.schema.SchemaParseException as error:
+            raise UnknownSchema(f"its schema cannot be read as our {self._of.__name__}: {error}") from error
+        except fastavro.read.SchemaResolutionError as error:
+            raise UnknownSchema(f"its schema is not compatible with our {self._of.__name__}") from error
         except _GARBAGE as error:
             detail = " ".join(str(error).split())
             raise NotAvro(f"no {self._of.__name__}: {type(error).__name__}: {detail}") from error
@@ -156,5 +164,5 @@ def _shape(schema: Schema) -> list[tuple[str, Any]]:
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return identity.without_surrogates(value)
     return [_without_surrogates(each) for each in value] if isinstance(value, list) else value

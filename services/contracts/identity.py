@@ -20,21 +20,30 @@ import rfc8785
 MICROS = 1_000_000
 _LATEST_MICROS = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()) * MICROS + 999_999
 _EXACT_INTEGER = 2**53
+_LONGEST_KEPT_ID = 255
+_LONGEST_DISPLAY = 1_000
 
 
-def event_id(item: Mapping[str, Any]) -> str:
+def event_id(item: Any) -> str:
     """The id of an item: Mailgun's own, or ``sha256:`` and the hash of its canonical JSON (RFC 8785).
 
     The same item always has the same id, whichever loop saw it and whenever.
     """
-    given = item.get("id")
+    given = item.get("id") if isinstance(item, Mapping) else None
     if isinstance(given, str) and given:
         return given
     return "sha256:" + hashlib.sha256(canonical_json(item)).hexdigest()
 
 
-def canonical_json(item: Mapping[str, Any]) -> bytes:
-    """RFC 8785 bytes of a JSON object.
+def bounded(given_id: str) -> str:
+    """An id as a cursor and a memory keep it: whatever Mailgun says, 255 characters at most."""
+    if len(given_id) <= _LONGEST_KEPT_ID:
+        return given_id
+    return "sha256:" + hashlib.sha256(given_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical_json(item: Any) -> bytes:
+    """RFC 8785 bytes of a JSON value.
 
     Python's ``json`` reads more than RFC 8785 can write. Integers beyond 2**53 are taken as the
     doubles that RFC 8785 says they are; an item with NaN, infinities or lone surrogates, for which
@@ -47,7 +56,7 @@ def canonical_json(item: Mapping[str, Any]) -> bytes:
 
 
 def _as_doubles(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT_INTEGER:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _EXACT_INTEGER:
         return float(value)
     if isinstance(value, dict):
         return {key: _as_doubles(each) for key, each in value.items()}
@@ -145,9 +154,24 @@ def address(recipient: Any) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _address_of_display(text: str) -> str:
-    return parseaddr(text)[1].strip() or text.rpartition("<")[2][:-1].strip()
+    plain = text.rpartition("<")[2][:-1].strip()
+    if len(text) > _LONGEST_DISPLAY:
+        return plain
+    try:
+        return parseaddr(text)[1].strip() or plain
+    except (RecursionError, ValueError, IndexError):
+        return plain  # The parser recurses into nested comments.
 
 
 def raw_key(provider_message_id: str | None, recipient: str | None) -> bytes:
     """The key of a raw record: one mail to one person is one key, so its events share a partition."""
-    return f"{provider_message_id or ''}|{(recipient or '').lower()}".encode("utf-8", "replace")
+    key = f"{provider_message_id or ''}|{(recipient or '').lower()}"
+    try:
+        return key.encode()
+    except UnicodeEncodeError:
+        return without_surrogates(key).encode()
+
+
+def without_surrogates(text: str) -> str:
+    """A text with U+FFFD for its lone surrogates, which no UTF-8 can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

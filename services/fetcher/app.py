@@ -75,6 +75,7 @@ class FetcherApp:
                 tag=settings.mailgun_tag,
                 page_size=settings.fetch_page_size,
                 now=self._clock.now,
+                monotonic=self._clock.monotonic,
                 connections=settings.fetch_concurrency,
             ),
             concurrency=settings.fetch_concurrency,

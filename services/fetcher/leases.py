@@ -24,9 +24,10 @@ from services.runtime.bus.producer import TransactionalProducer
 class Lease:
     """A partition of the commands topic that is held, and the loops that go with it."""
 
-    def __init__(self, place: Partition, producer: TransactionalProducer, command_offset: int) -> None:
-        """``command_offset``: the next command to read, committed anew with every page."""
-        self.place, self.producer, self.command_offset = place, producer, command_offset
+    def __init__(self, place: Partition, producer: TransactionalProducer) -> None:
+        self.place, self.producer = place, producer
+        self.command_offset = 0
+        """The next command to read, committed anew with every page."""
         self.tasks: list[LoopTask] = []
 
     def publish(self, records: Sequence[Outgoing], consumer: GroupConsumer) -> None:
@@ -94,9 +95,12 @@ class Leases:
         wanted = {place: domains for place, domains in owned.items() if domains}
         if not wanted:
             return
-        offsets = consumer.committed(wanted)
-        leases = {place: Lease(place, self._make_producer(place[1]), offsets[place]) for place in wanted}
-        self._held.update(leases)
+        # The producers first: they end the transactions of former owners, which committed offsets wait for.
+        for place in wanted:
+            self._held[place] = Lease(place, self._make_producer(place[1]))
+        leases = {place: self._held[place] for place in wanted}
+        for place, offset in consumer.committed(wanted).items():
+            leases[place].command_offset = offset
         states = self._states.read([domain for domains in wanted.values() for domain in domains])
         for place, lease in leases.items():
             self._fill(lease, wanted[place], states, consumer, now)

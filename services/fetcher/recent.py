@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+from services.contracts import identity
 from services.fetcher.core.page import Item
 
 EventKey = tuple[str, str, int | None]
@@ -18,7 +19,7 @@ EventKey = tuple[str, str, int | None]
 
 def key_of(domain: str, item: Item) -> EventKey:
     """What makes an item the same event as another."""
-    return domain, item.event_id, item.occurred_at
+    return domain, identity.bounded(item.event_id), item.occurred_at
 
 
 class RecentlyPublished:

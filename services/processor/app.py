@@ -78,12 +78,14 @@ class ProcessorHandler:
         now_ms = int(self._clock.now() * 1000)
         tally = _Tally()
         outgoing: list[Outgoing] = []
-        for record, outcome in zip(records, outcomes, strict=True):
+        dead_at: list[int] = []
+        for position, (record, outcome) in enumerate(zip(records, outcomes, strict=True)):
             out = self._outgoing(record, outcome, now_ms, tally)
             if out is not None:
                 outgoing.append(out)
-        dead = tally.rejected.total() - tally.rejected[DeadReason.UNRESOLVED]
-        return Handled(outgoing, dead, lambda: self._count(tally, processed, seconds))
+            if isinstance(outcome, Reject) and outcome.reason is not DeadReason.UNRESOLVED:
+                dead_at.append(position)
+        return Handled(outgoing, dead_at, lambda: self._count(tally, processed, seconds))
 
     def due_ms(self, record: Record) -> int | None:
         """When a record of a retry topic is due."""
@@ -126,6 +128,10 @@ class ProcessorHandler:
             case Reject(reason, error):
                 tally.rejected[reason] += 1
                 return self._dead.letter(record, reason, error)
+            case Retry() if len(record.value or b"") > topics.RAW_MAX_BYTES:
+                # Written by somebody else, and too large for a retry topic: it would stop the partition.
+                tally.rejected[DeadReason.TOO_LARGE] += 1
+                return self._dead.letter(record, DeadReason.TOO_LARGE, "unresolved, and too large to be tried again")
             case Retry(error):
                 again = self._retries.again(record, now_ms)
                 if again is not None:

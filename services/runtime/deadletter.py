@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Collection
 from importlib.metadata import version
+from itertools import repeat
 
 import msgspec
 
@@ -83,28 +85,32 @@ class DeadLetters:
 class StormGuard:
     """Tells when too many records die, so that a fault of ours does not drain a topic (design.md section 3).
 
-    Counts the last ``window`` records that were committed; ``unresolved`` is no fault of ours and counts as fine.
+    Looks at the last ``window`` records, record by record; ``unresolved`` is no fault of ours and counts as fine.
     """
 
     def __init__(self, *, ratio: float, window: int) -> None:
         """``ratio``: of the window; above it is a storm. A window that is not full yet is no storm."""
-        self._ratio, self._window = ratio, window
-        self._batches: deque[tuple[int, int]] = deque()
-        self._records = self._dead = 0
+        self._most = ratio * window
+        self._last: deque[bool] = deque(maxlen=window)
 
-    def is_storm(self, records: int, dead: int) -> bool:
-        """Whether the window would be a storm with one more batch of ``records``, ``dead`` of them dead letters."""
-        seen, died = self._records + records, self._dead + dead
-        for old_records, old_dead in self._batches:
-            if seen - old_records < self._window:
-                break
-            seen, died = seen - old_records, died - old_dead
-        return seen >= self._window and died > self._ratio * seen
+    def is_storm(self, records: int, dead_at: Collection[int]) -> bool:
+        """Whether the window is a storm at any record of a batch. ``dead_at``: where its dead letters stand."""
+        if not dead_at:
+            return False
+        last = self._last.copy()
+        dead_now, dead = frozenset(dead_at), sum(last)
+        for at in range(records):
+            is_dead = at in dead_now
+            dead += is_dead - (last[0] if len(last) == last.maxlen else 0)
+            last.append(is_dead)
+            if len(last) == last.maxlen and dead > self._most:
+                return True
+        return False
 
-    def passed(self, records: int, dead: int) -> None:
+    def passed(self, records: int, dead_at: Collection[int]) -> None:
         """A batch was committed."""
-        self._batches.append((records, dead))
-        self._records, self._dead = self._records + records, self._dead + dead
-        while self._batches and self._records - self._batches[0][0] >= self._window:
-            old_records, old_dead = self._batches.popleft()
-            self._records, self._dead = self._records - old_records, self._dead - old_dead
+        if dead_at:
+            dead = frozenset(dead_at)
+            self._last.extend(at in dead for at in range(records))
+        else:
+            self._last.extend(repeat(False, records))  # noqa: FBT003 - the thing that is repeated

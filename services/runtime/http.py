@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -26,6 +27,12 @@ _CLOSE_SECONDS = 0.1
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     allow_reuse_address = True
+
+
+def _server_class(host: str, port: int) -> type[_Server]:
+    """The server for the host's family of addresses: IPv4 or IPv6."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return type("Server", (_Server,), {"address_family": family})
 
 
 class _Quiet(WSGIRequestHandler):
@@ -66,7 +73,7 @@ class ProbeServer:
 
         """
         try:
-            self._server = make_server(host, port, probes(health, registry), _Server, _Quiet)
+            self._server = make_server(host, port, probes(health, registry), _server_class(host, port), _Quiet)
         except OSError as error:
             raise Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another, or 0") from None
         self.port = int(self._server.server_port)

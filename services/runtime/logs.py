@@ -10,11 +10,16 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+from typing_extensions import override
 
 _ADDRESS = re.compile(
     r"[^\s<>\"'(),:;=|\[\]{}]+@[^\s<>\"'(),:;=|\[\]{}]+\.[^\s<>\"'(),:;=|\[\]{}]*[^\s<>\"'(),:;=|\[\]{}.]"
 )
 _CREDENTIALS = re.compile(r"(\w+://)[^/@\s]+@")
+
+_DIGITS = re.compile(r"\d+")
+_REPEAT_SECONDS = 10.0
+_MOST_KINDS = 200
 
 EventDict = MutableMapping[str, Any]
 
@@ -60,6 +65,26 @@ class Redaction:
         return "address:" + hmac.digest(self._key, address, "sha256").hex()[:16]
 
 
+class Repeats(logging.Filter):
+    """Lets the same kind of line pass once in so many seconds: librdkafka tells of each failed connection."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._passed: dict[str, float] = {}
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line passes."""
+        kind = _DIGITS.sub("", record.getMessage())[:80]
+        if record.created - self._passed.get(kind, -self._seconds) < self._seconds:
+            return False
+        if len(self._passed) > _MOST_KINDS:
+            self._passed.clear()
+        self._passed[kind] = record.created
+        return True
+
+
 def configure(service: str, *, level: str, redaction: Redaction, stream: TextIO = sys.stderr) -> None:
     """Set up structlog and the standard library's logging for the whole process: both give the same lines."""
     shared: list[Any] = [
@@ -91,6 +116,7 @@ def configure(service: str, *, level: str, redaction: Redaction, stream: TextIO 
     root.setLevel(level)
     for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("librdkafka").filters[:] = [Repeats(_REPEAT_SECONDS)]
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
 

@@ -320,9 +320,13 @@ def _values(
         if name in values:
             faults.append(f"{name}: given twice, by {name} and by {name}_FILE; keep one of them")
         try:
-            values[name] = read(Path(file)).strip()
+            text = read(Path(file)).strip()
         except (OSError, UnicodeDecodeError) as error:
             faults.append(f"{name}_FILE: cannot be read ({type(error).__name__})")
+            continue
+        if not text:
+            faults.append(f"{name}_FILE: is empty")
+        values[name] = text
     return values, faults
 
 

@@ -7,7 +7,7 @@ a rebalance nor a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -36,8 +36,8 @@ class Handled(msgspec.Struct):
     """What came of a batch."""
 
     outgoing: list[Outgoing]
-    dead: int = 0
-    """Dead letters among them, those apart that are no fault of ours (unresolved)."""
+    dead_at: Collection[int] = ()
+    """Which records of the batch became dead letters, those apart that are no fault of ours (unresolved)."""
     after: Callable[[], None] | None = None
     """Called once the batch is committed: to count it."""
 
@@ -232,8 +232,10 @@ class Worker:
     def _do(self, consumer: GroupConsumer) -> None:
         batch, began = self._pending, self._clock.monotonic()
         handled = self._handler.handle(batch)
-        if self._guard.is_storm(len(batch), handled.dead):
-            _log.error("dead_letter_storm", records=len(batch), dead=handled.dead, again_seconds=STORM_PAUSE_SECONDS)
+        if self._guard.is_storm(len(batch), handled.dead_at):
+            _log.error(
+                "dead_letter_storm", records=len(batch), dead=len(handled.dead_at), again_seconds=STORM_PAUSE_SECONDS
+            )
             self._metrics.stopped.set(1)
             self._hold(STORM_PAUSE_SECONDS, "paused")
             return
@@ -250,7 +252,7 @@ class Worker:
         self._backoff.succeeded()
         self._health.works("kafka")
         self._proved_at = self._clock.monotonic()
-        self._guard.passed(len(batch), handled.dead)
+        self._guard.passed(len(batch), handled.dead_at)
         self._next.update(offsets)
         self._last_ms.update({record.place: record.timestamp_ms for record in batch})
         self._metrics.stopped.set(0)

@@ -131,7 +131,8 @@ class EmbeddedKafka:
         unfinished, file = self._data / "logs.unfinished", self._data / "format.properties"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._write_properties(file, unfinished, ports)
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The letter: one that began with "-" would be taken for an option.
+        cluster_id = "m" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = ["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone"]
         command = [*self._jvm(java), *tool, "--cluster-id", cluster_id, "--config", str(file)]
         run = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environ)

@@ -11,7 +11,7 @@ from services.contracts.codec import Codec, NotAvro
 from services.contracts.events import EmailEvent
 from services.contracts.reasons import DeadReason, Stage
 from services.contracts.registry import UnknownSchema
-from services.runtime import logs
+from services.runtime import logs, postgres
 from services.runtime.bus.api import Outgoing, Record
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import Clock
@@ -51,19 +51,24 @@ class StorageHandler:
         """
         batch: list[Received] = []
         sources: list[Record] = []
+        places: list[int] = []
         letters: list[tuple[DeadReason, Outgoing]] = []
-        for record in records:
+        dead_at: list[int] = []
+        for place, record in enumerate(records):
             received = self._received(record)
             if isinstance(received, Received):
                 batch.append(received)
                 sources.append(record)
+                places.append(place)
             else:
+                dead_at.append(place)
                 letters.append((received[0], self._dead.letter(record, *received)))
         applied = self._apply(batch)
         for poisoned in applied.poisoned:
             letter = self._dead.letter(sources[poisoned.index], DeadReason.DATABASE, poisoned.error)
             letters.append((DeadReason.DATABASE, letter))
-        return Handled([letter for _, letter in letters], len(letters), lambda: self._count(applied, letters))
+            dead_at.append(places[poisoned.index])
+        return Handled([letter for _, letter in letters], dead_at, lambda: self._count_dead(letters))
 
     def due_ms(self, record: Record) -> int | None:  # noqa: ARG002 - nothing waits here
         """Everything is due at once."""
@@ -96,10 +101,11 @@ class StorageHandler:
             raise
         self._health.works("database")
         self._metrics.transaction_seconds.observe(self._clock.monotonic() - began)
+        # At once: the database has counted it, and counts it only once, whatever becomes of the offsets.
+        self._metrics.count(applied.totals)
         return applied
 
-    def _count(self, applied: Applied, letters: list[tuple[DeadReason, Outgoing]]) -> None:
-        self._metrics.count(applied.totals)
+    def _count_dead(self, letters: list[tuple[DeadReason, Outgoing]]) -> None:
         for reason, _ in letters:
             self._metrics.dead[reason].inc()
 
@@ -119,7 +125,10 @@ class StorageApp:
     def _look(self) -> bool:
         self._chassis.health.stepped(WORKER)
         try:
-            with psycopg.connect(self._dsn, connect_timeout=5) as connection:
+            with (
+                self._chassis.health.asks(WORKER, "database"),
+                postgres.connect(self._dsn, "mailriver-storage", options="-c statement_timeout=10s") as connection,
+            ):
                 version = schema_version(connection)
         except psycopg.Error as error:
             return self._wait(f"the database is away: {type(error).__name__}")

@@ -56,7 +56,7 @@ def test_a_service_killed_again_and_again_loses_and_doubles_nothing(
         )
         with river:
             river.start()
-            newsletter = send(simulator, database_url, recipients=4_000, seconds=25.0, seed=random.randrange(10**6))
+            newsletter = send(simulator, database_url, recipients=4_000, seconds=20.0, seed=random.randrange(10**6))
             ends = max(event.visible_at for event in newsletter.events)
             kills = 0
             while time.time() < ends:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -40,10 +42,10 @@ def read_committed(bootstrap: str, topic: str) -> list[Record]:
     records: list[Record] = []
     try:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in waiting])
+        deadline = time.monotonic() + 30
         while waiting:
-            messages = consumer.consume(5_000, 5.0)
-            assert messages, f"{topic} gives nothing more, though {waiting} are not read to their ends"
-            for message in messages:
+            assert time.monotonic() < deadline, f"{topic}: {waiting} are not read to their ends"
+            for message in consumer.consume(5_000, 0.1):
                 _take(message, records, waiting, ends)
     finally:
         consumer.close()

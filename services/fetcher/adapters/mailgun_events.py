@@ -14,6 +14,7 @@ MOST_BODY_BYTES = 32 * 1024 * 1024
 MOST_ANSWER_SECONDS = 120.0
 """However it trickles in: the time-outs of the client are for each read."""
 _USED_UP_SECONDS = 1.0
+_MOST_AFTER_FAULT = 60.0
 _REFUSALS = frozenset({400, 401, 402, 403, 404})
 # What a refusal most likely means; Mailgun answers 401 and 404 also to a key or domain of the other region.
 _ADVICE = {
@@ -36,14 +37,17 @@ class MailgunEvents:
         tag: str | None,
         page_size: int,
         now: Callable[[], float],
+        monotonic: Callable[[], float],
         connections: int,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Make the client; it connects with the first request.
 
-        ``now``: seconds since 1970 UTC. ``connections``: how many requests may be under way at once.
+        ``now``: seconds since 1970 UTC; ``monotonic``: seconds of a clock that never jumps. ``connections``: how many
+        requests may be under way at once.
         """
-        self._base_url, self._tag, self._page_size, self._now = base_url, tag, page_size, now
+        self._base_url, self._tag, self._page_size = base_url, tag, page_size
+        self._now, self._monotonic = now, monotonic
         self._client = httpx.Client(
             auth=("api", api_key),
             timeout=httpx.Timeout(60.0, connect=10.0),
@@ -61,7 +65,7 @@ class MailgunEvents:
         try:
             with self._client.stream(*self._call(request)) as response:
                 return self._answer(response)
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeError):
             raise Unreadable("the link to the next page is no URL") from None
         except httpx.HTTPError as error:
             raise Unavailable(f"Mailgun: {type(error).__name__}: no complete answer") from error
@@ -94,7 +98,7 @@ class MailgunEvents:
         if status in _REFUSALS:
             raise Refused(f"Mailgun answers {status}: {_ADVICE[status]}")
         if status >= 500:
-            raise Unavailable(f"Mailgun answers {status}", retry_after=wait)
+            raise Unavailable(f"Mailgun answers {status}", retry_after=min(wait, _MOST_AFTER_FAULT) if wait else None)
         if status != httpx.codes.OK:
             raise Unreadable(f"Mailgun answers {status}, which is neither a page nor an error that is known")
         try:
@@ -102,6 +106,8 @@ class MailgunEvents:
         except BadPage as error:
             kind = headers.get("content-type", "nothing").partition(";")[0][:60]
             raise Unreadable(f"Mailgun answers 200 with {kind}: {error}") from None
+        if page.next_url is not None and page.items and not _is_url(page.next_url):
+            raise Unreadable("the link to the next page is no URL")
         if page.next_url is not None and page.items and not is_same_origin(self._base_url, page.next_url):
             raise Unreadable("the link to the next page leaves the configured host; is MAILGUN_BASE_URL right?")
         used_up = headers.get("x-ratelimit-remaining") == "0"
@@ -109,14 +115,23 @@ class MailgunEvents:
 
     def _body(self, response: httpx.Response) -> bytes:
         body = bytearray()
-        began = self._now()
+        began = self._monotonic()
         for chunk in response.iter_bytes():
             body += chunk
-            if self._now() - began > MOST_ANSWER_SECONDS:
+            if self._monotonic() - began > MOST_ANSWER_SECONDS:
                 raise Unavailable(f"Mailgun's answer is not complete after {MOST_ANSWER_SECONDS:g} s")
             if len(body) > MOST_BODY_BYTES:
                 raise Unreadable(f"Mailgun's answer is larger than {MOST_BODY_BYTES // 1024 // 1024} MB")
         return bytes(body)
+
+
+def _is_url(link: str) -> bool:
+    """Whether a link can be asked at all: what is found out later would be found out after its page is published."""
+    try:
+        httpx.URL(link)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return True
 
 
 def _seconds(instant_ms: int) -> str:

@@ -10,6 +10,7 @@ from services.contracts.events import FetchState
 from services.contracts.reasons import Loop
 from services.contracts.registry import UnknownSchema
 from services.fetcher.core.loop import LoopState, restored, stored
+from services.fetcher.core.window import POLLING
 from services.runtime.bus.api import Outgoing
 from services.runtime.bus.compacted import CompactedTopic
 from services.runtime.errors import Fatal
@@ -34,7 +35,7 @@ class StateTopic:
         states: dict[tuple[str, Loop], LoopState] = {}
         for key, value in self._reader.read().items():
             domain, _, name = key.decode("utf-8", "replace").rpartition("/")
-            if domain not in domains or name not in set(Loop):
+            if domain not in domains or name not in POLLING:
                 continue
             try:
                 message = self._codec.decode(value)

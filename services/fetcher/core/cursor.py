@@ -71,18 +71,26 @@ def begin_run(cursor: Cursor, end: int) -> Run | None:
 
 
 def fresh(run: Run, page: Sequence[Seen]) -> list[int]:
-    """Which items of a page are to be published: those that the boundary does not hold, each once."""
-    known = {seen.event_id for seen in run.recent} | run.start.boundary
-    # An id is unique within a day only: a known one that comes much later is another event.
-    another_from = run.cursor.begin + SECOND
-    here: set[tuple[str, int | None]] = set()
+    """Which items of a page are to be published: those that are not known from the boundary, each once.
+
+    An id is unique within a day only, so it is known only about the instants where it was seen.
+    """
+    recent = {seen.event_id for seen in run.recent}
+    here: set[Seen] = set()
     positions = []
     for position, item in enumerate(page):
-        is_known = item.event_id in known and (item.occurred_at is None or item.occurred_at < another_from)
-        if not is_known and (item.event_id, item.occurred_at) not in here:
-            here.add((item.event_id, item.occurred_at))
+        known = (item.event_id in run.start.boundary and _is_at(run.start, item)) or (
+            item.event_id in recent and _is_at(run.cursor, item)
+        )
+        if not known and item not in here:
+            here.add(item)
             positions.append(position)
     return positions
+
+
+def _is_at(cursor: Cursor, item: Seen) -> bool:
+    """Whether an item may be one that a cursor's boundary holds; one without a time may be any."""
+    return item.occurred_at is None or cursor.sent_begin <= item.occurred_at <= cursor.begin + MILLISECOND
 
 
 def turn(run: Run, page: Sequence[Seen], published: int) -> Run:

@@ -68,7 +68,11 @@ def stored(state: LoopState, now: int) -> FetchState:
 
 def started(state: LoopState, run: Run, now: int) -> LoopState:
     """A run begins."""
-    return msgspec.structs.replace(state, status=RUNNING, last_started_at=now, last_begin=run.start.begin)
+    # Had the clock been ahead, what is fetched through would be in the future, and the lag 0 until then.
+    through = None if state.fetched_through is None else min(state.fetched_through, now)
+    return msgspec.structs.replace(
+        state, status=RUNNING, fetched_through=through, last_started_at=now, last_begin=run.start.begin
+    )
 
 
 def turned(state: LoopState, run: Run, published: int) -> LoopState:

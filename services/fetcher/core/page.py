@@ -33,7 +33,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     @property
     def seen(self) -> Seen:
         """What the cursor needs of it."""
-        return Seen(self.event_id, self.occurred_at)
+        return Seen(identity.bounded(self.event_id), self.occurred_at)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ def _read_item(payload: bytes) -> Item:
     message_id = headers.message_id if headers else None
     if not item.id or not message_id or occurred_at is None or not message_id.isascii():
         return item_of(json.loads(payload), payload)
-    if message_id[0] in " <\t" or message_id[-1] in " >\t":
+    if message_id[0] == "<" or message_id[-1] == ">" or message_id != message_id.strip():
         return item_of(json.loads(payload), payload)
     key = identity.raw_key(message_id, identity.address(item.recipient))
     return Item(item.id, occurred_at, key, payload, item.event)
@@ -128,20 +128,23 @@ def _read_slowly(text: bytes) -> tuple[list[Item], str | None]:
         raise BadPage("the answer has no list of items")
     paging = answer.get("paging")
     following = paging.get("next") if isinstance(paging, dict) else None
-    items = [item_of(item, json.dumps(item).encode("ascii")) for item in answer["items"]]
+    try:
+        items = [item_of(item, json.dumps(item).encode("ascii")) for item in answer["items"]]
+    except RecursionError:
+        raise BadPage("an item is nested too deeply") from None
     return items, following if isinstance(following, str) else None
 
 
 def item_of(item: Any, payload: bytes) -> Item:
     """Any JSON value as an item: what it lacks is left empty, for the processor to judge."""
     if not isinstance(item, Mapping):
-        return Item(identity.event_id({"item": item}), None, identity.raw_key(None, None), payload, "")
+        return Item(identity.event_id(item), None, identity.raw_key(None, None), payload, "")
     recipient = identity.address(item.get("recipient"))
     key = identity.raw_key(identity.message_id(item.get("message")), recipient)
     occurred_at = identity.occurred_at(item.get("timestamp"), item.get("@timestamp"))
     event_type = item.get("event")
     # Text may hold lone surrogates, which no UTF-8 can carry.
-    event_id = identity.event_id(item).encode("utf-8", "replace").decode()
+    event_id = identity.without_surrogates(identity.event_id(item))
     return Item(event_id, occurred_at, key, payload, event_type if isinstance(event_type, str) else "")
 
 

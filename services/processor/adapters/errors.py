@@ -9,6 +9,7 @@ from services.runtime.postgres import one_line
 
 # Connection, read-only standby, rolled back, out of resources, in use, operator or time-out, the server's system.
 _TRANSIENT_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+_NOT_MIGRATED = frozenset({"42P01", "3F000"})
 
 
 def translated(error: psycopg.Error) -> Transient | Fatal:
@@ -20,6 +21,8 @@ def translated(error: psycopg.Error) -> Transient | Fatal:
     if error.sqlstate is None:
         away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Transient(message) if away else Fatal(f"The processor uses its database driver wrongly: {message}")
+    if error.sqlstate in _NOT_MIGRATED:
+        return Transient(f"the database has no such tables yet ({message}); run `mailriver migrate`")
     if error.sqlstate[:2] in _TRANSIENT_CLASSES:
         return Transient(message)
     return Fatal(

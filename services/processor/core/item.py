@@ -93,7 +93,10 @@ def _only_address(header: Any) -> str | None:
     # Longer ones hold more than one address, or nothing that is worth the time to read it.
     if not isinstance(header, str) or len(header) > _LONGEST_TO_HEADER:
         return None
-    addresses = [address for _, address in getaddresses([header]) if address]
+    try:
+        addresses = [address for _, address in getaddresses([header]) if address]
+    except (RecursionError, ValueError, IndexError):
+        return None  # The parser recurses into nested comments.
     return identity.address(addresses[0]) if len(addresses) == 1 and "@" in addresses[0] else None
 
 

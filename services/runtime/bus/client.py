@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message, TopicPartition
 
 from services.runtime.bus.api import Headers, Partition, Record
-from services.runtime.errors import SessionLost, Transient
+from services.runtime.errors import Fatal, SessionLost, Transient
 
 # librdkafka's own log lines go here instead of to stderr.
 log = logging.getLogger("librdkafka")
@@ -26,6 +26,11 @@ def translated(error: KafkaError, doing: str) -> Transient:
     """Transient, or SessionLost where these clients are of no use any more."""
     lost = error.fatal() or error.code() in (_FENCED, _MAX_POLL_EXCEEDED)
     return (SessionLost if lost else Transient)(f"Kafka: {doing}: {error.name()}: {error.str()}")
+
+
+def misconfigured(error: KafkaException) -> Fatal:
+    """What librdkafka says of its own configuration, which only a person can mend."""
+    return Fatal(f"Kafka: {error.args[0].str()}; look at KAFKA_PROPERTIES_FILE")
 
 
 def record_of(message: Message) -> Record:

@@ -38,7 +38,7 @@ class CompactedTopic:
         values: dict[bytes, bytes] = {}
         consumer = Consumer(
             {
-                **self._config.consumer("mailriver-reads-without-a-group"),
+                **self._config.consumer(f"{self._topic}.reader"),
                 "error_cb": lambda error: self._on_error(error.name(), error.str()),
                 "logger": log,
             }

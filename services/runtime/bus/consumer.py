@@ -11,7 +11,15 @@ from typing import Any, cast
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from services.runtime.bus.api import Partition, PartitionLag, Record
-from services.runtime.bus.client import PARTITION_EOF, ErrorHook, log, positions, record_of, translated
+from services.runtime.bus.client import (
+    PARTITION_EOF,
+    ErrorHook,
+    log,
+    misconfigured,
+    positions,
+    record_of,
+    translated,
+)
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.errors import SessionLost, Transient
 
@@ -37,15 +45,17 @@ class GroupConsumer:
         """Subscribes; the group is joined by the polls that follow. The callbacks must not raise."""
         self.assigned: set[Partition] = set()
         self.rebalances = 0
+        self._fresh: set[Partition] = set()
         self._ends: dict[Partition, int] = {}
         self._asked: dict[Partition, int] = {}
         self._polled: dict[Partition, int] = {}
         self._batch: list[Record] = []
         self._tell_assigned, self._tell_revoked = on_assigned, on_revoked
         self._on_error = on_error
-        self._consumer = Consumer(
-            {**config.consumer(group), "error_cb": self._error, "logger": log},
-        )
+        try:
+            self._consumer = Consumer({**config.consumer(group), "error_cb": self._error, "logger": log})
+        except KafkaException as error:
+            raise misconfigured(error) from error
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def _error(self, error: KafkaError) -> None:
@@ -55,6 +65,7 @@ class GroupConsumer:
         places = [(each.topic, each.partition) for each in partitions]
         self.rebalances += 1
         self.assigned.update(places)
+        self._fresh.update(places)
         if self._tell_assigned:
             self._tell_assigned(places)
 
@@ -102,6 +113,10 @@ class GroupConsumer:
         except KafkaException as error:
             # What this poll has read already would be passed over by the next one: read it again from the start.
             raise SessionLost(str(translated(error.args[0], "consume"))) from error
+        if self._fresh:
+            # librdkafka keeps a pause over a rebalance; who paused was told that the partition is gone.
+            self.resume(self._fresh)
+            self._fresh.clear()
         for message in messages:
             failure = message.error()
             if failure is None:
@@ -127,7 +142,7 @@ class GroupConsumer:
             raise translated(error.args[0], "seek") from error
 
     def pause(self, places: Iterable[Partition]) -> None:
-        """Fetch nothing of these partitions; the membership goes on as long as poll is called."""
+        """Fetch nothing of these partitions until resumed or revoked; poll has to be called all the same."""
         if wanted := [TopicPartition(*place) for place in places if place in self.assigned]:
             self._consumer.pause(wanted)
 
@@ -158,6 +173,9 @@ class GroupConsumer:
             found = self._consumer.committed(wanted, timeout=timeout)
         except KafkaException as error:
             raise translated(error.args[0], "read committed offsets") from error
+        for each in found:
+            if each.error is not None:
+                raise translated(each.error, "read committed offsets")
         return {
             (each.topic, each.partition): 0 if each.offset in (OFFSET_INVALID, OFFSET_BEGINNING) else each.offset
             for each in found

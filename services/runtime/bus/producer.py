@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.runtime.bus.api import Outgoing, Partition
-from services.runtime.bus.client import ErrorHook, log, positions, translated
+from services.runtime.bus.client import ErrorHook, log, misconfigured, positions, translated
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import Clock, Deadline
 from services.runtime.errors import SessionLost, Transient
@@ -25,13 +25,15 @@ class TransactionalProducer:
 
     def __init__(self, config: KafkaConfig, transactional_id: str, *, clock: Clock, on_error: ErrorHook) -> None:
         self._clock = clock
-        self._producer = Producer(
-            {
-                **config.producer(transactional_id),
-                "error_cb": lambda error: on_error(error.name(), error.str()),
-                "logger": log,
-            }
-        )
+        settings = {
+            **config.producer(transactional_id),
+            "error_cb": lambda error: on_error(error.name(), error.str()),
+            "logger": log,
+        }
+        try:
+            self._producer = Producer(settings)
+        except KafkaException as error:
+            raise misconfigured(error) from error
 
     def open(self, timeout: float = 20.0) -> None:
         """Fence every earlier producer of this transactional id and end its open transaction. Blocks.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from services.contracts.events import EmailEvent
-from services.contracts.reasons import IgnoredReason, StorageResult
+from services.contracts.reasons import IgnoredReason, Loop, StorageResult
 from services.storage.core.fold import COLUMN_EVENTS, RECIPIENT_EVENTS, Fold, Received
 
 
@@ -30,6 +30,10 @@ class Total(msgspec.Struct, frozen=True):
 NOTHING = Verdict(StorageResult.NOTHING)
 CHANGED = Verdict(StorageResult.CHANGED)
 RECIPIENT_GONE = Verdict(StorageResult.IGNORED, IgnoredReason.RECIPIENT_GONE)
+
+UNKNOWN_LOOP = "unknown"
+"""Stands for a loop that is none of ours: what others write must not become labels without end."""
+_LOOPS = {loop.value: loop.value for loop in Loop}
 
 _VERDICTS = (NOTHING, CHANGED, RECIPIENT_GONE)
 _CHANGED, _GONE = _VERDICTS.index(CHANGED), _VERDICTS.index(RECIPIENT_GONE)
@@ -77,7 +81,7 @@ def totals(batch: Sequence[Received], verdicts: Sequence[Verdict], skipped: froz
     """How many events of the batch had which outcome, without those at the ``skipped`` indices."""
     # Identities hash faster than verdicts, and there are only three of them.
     counts = Counter(
-        (received.event.event_type, received.event.loop, id(verdict))
+        (received.event.event_type, _LOOPS.get(received.event.loop, UNKNOWN_LOOP), id(verdict))
         for index, (received, verdict) in enumerate(zip(batch, verdicts, strict=True))
         if index not in skipped
     )

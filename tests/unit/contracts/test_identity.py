@@ -120,3 +120,28 @@ def test_canonical_json_is_rfc_8785() -> None:
 )
 def test_recipients(recipient: Any, address: str | None) -> None:
     assert identity.address(recipient) == address
+
+
+@pytest.mark.parametrize("recipient", ["(" * 5_000 + "<a@example.com>", "a:b," * 25_000 + "<a@example.com>"])
+def test_what_the_address_parser_cannot_bear_is_read_plainly(recipient: str) -> None:
+    """It recurses into comments and groups; one recipient must not end a process."""
+    assert identity.address(recipient) == "a@example.com"
+
+
+def test_an_item_that_is_no_object_has_the_hash_of_itself() -> None:
+    assert identity.event_id(42) == "sha256:73475cb40a568e8da8a045ced110137e159f890ac4da883b6b17dc651b3a8049"
+
+
+def test_the_first_integer_that_is_no_exact_double_is_canonical_too() -> None:
+    assert identity.canonical_json({"é": 2**53}) == '{"é":9007199254740992}'.encode()
+
+
+def test_ids_are_kept_short_and_told_apart() -> None:
+    assert identity.bounded("N4FeCfOIbSSFj1JQ61OiWQ") == "N4FeCfOIbSSFj1JQ61OiWQ"
+    kept = {identity.bounded("x" * 1_000_000), identity.bounded("x" * 1_000_001), identity.bounded("\ud800" * 300)}
+    assert len(kept) == 3
+    assert all(len(each) == 71 for each in kept)
+
+
+def test_keys_hold_u_fffd_for_what_utf8_cannot() -> None:
+    assert identity.raw_key("m\ud800", "A@x") == "m\ufffd|a@x".encode()

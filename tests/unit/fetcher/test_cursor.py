@@ -99,3 +99,15 @@ def test_the_boundary_grows_over_the_pages_of_one_instant() -> None:
     run = cursors.turn(run, [Seen("a", T + 5), Seen("b", T + 5)], 2)
     run = cursors.turn(run, [Seen("c", T + 5)], 1)
     assert run.cursor.boundary == frozenset({"a", "b", "c"})
+
+
+def test_an_id_used_again_in_a_long_run_is_another_event() -> None:
+    """The boundary's ids are known about the begin only, however far the run has come since."""
+    run = run_from(Cursor(T, frozenset({"a"})), T + 200_000 * SECOND)
+    run = cursors.turn(run, [Seen("b", T + 86_400 * SECOND - 1)], 1)
+    assert ids([Seen("a", T + 86_400 * SECOND), Seen("b", T + 86_400 * SECOND - 1)], run) == ["a"]
+
+
+def test_the_same_id_half_a_second_later_is_another_event() -> None:
+    run = run_from(Cursor(T, frozenset({"a"})), T + 60 * SECOND)
+    assert ids([Seen("a", T), Seen("a", T + SECOND // 2)], run) == ["a"]

@@ -116,6 +116,7 @@ def test_bytes_that_are_no_utf8_are_replaced_and_told() -> None:
         b'{"items":[{}],"paging":{"next":5}}',
         b'{"items":[{}]}',
         b'{"items":' + b"[" * 100_000,
+        b'{"items":[{"x":' + b"[" * 2_000 + b"]" * 2_000 + b"}]}",
     ],
 )
 def test_what_is_no_page_is_refused(answer: bytes) -> None:
@@ -146,3 +147,20 @@ def test_an_empty_page_needs_no_links(answer: bytes) -> None:
 )
 def test_links_are_followed_on_the_configured_host_only(url: str, same: bool) -> None:
     assert is_same_origin("https://api.mailgun.net", url) is same
+
+
+@pytest.mark.parametrize("depth", range(900, 1_010, 3))
+def test_at_any_depth_there_is_a_page_or_a_refusal(depth: int) -> None:
+    """Where one reader of JSON still follows and another does not any more."""
+    text = f'{{"items":[{{"x":{"[" * depth}{"]" * depth}}}],"paging":{{"next":"{NEXT}"}}}}'
+    try:
+        assert len(read_page(text.encode()).items) == 1
+    except BadPage:
+        assert depth > 900
+
+
+def test_a_huge_id_does_not_get_into_the_cursor() -> None:
+    """The item is published with it; the state of the loop has to stay small."""
+    item = read_page(body({**ITEM, "id": "x" * 1_000_000})).items[0]
+    assert len(item.event_id) == 1_000_000
+    assert len(item.seen.event_id) == 71

@@ -51,24 +51,30 @@ def test_headers_that_are_no_numbers_do_not_break_the_letter() -> None:
 
 def test_a_storm_is_more_than_the_ratio_of_a_full_window() -> None:
     guard = StormGuard(ratio=0.5, window=100)
-    assert not guard.is_storm(99, 99), "the window is not full"
-    guard.passed(90, 0)
-    assert not guard.is_storm(10, 10)
-    assert not guard.is_storm(100, 50)
-    assert guard.is_storm(100, 51)
+    assert not guard.is_storm(99, range(99)), "the window is not full"
+    guard.passed(90, ())
+    assert not guard.is_storm(50, range(50))
+    assert guard.is_storm(51, range(51))
 
 
-def test_old_batches_leave_the_window() -> None:
+def test_the_window_slides_record_by_record_within_a_batch() -> None:
+    """A large batch does not thin out what stands together in it."""
     guard = StormGuard(ratio=0.5, window=100)
-    guard.passed(100, 0)
-    guard.passed(60, 40)
-    assert guard.is_storm(60, 60)
-    guard.passed(100, 0)
-    assert not guard.is_storm(60, 40)
+    assert not guard.is_storm(4_000, range(0, 4_000, 2))
+    assert guard.is_storm(4_000, range(3_850, 4_000))
+    assert guard.is_storm(4_000, range(200, 251))
+
+
+def test_old_records_leave_the_window() -> None:
+    guard = StormGuard(ratio=0.5, window=100)
+    guard.passed(60, range(40))
+    assert guard.is_storm(60, range(60))
+    guard.passed(100, ())
+    assert not guard.is_storm(60, range(40))
 
 
 def test_looking_changes_nothing() -> None:
     guard = StormGuard(ratio=0.5, window=10)
-    assert guard.is_storm(10, 10)
-    assert guard.is_storm(10, 10)
-    assert not guard.is_storm(10, 5)
+    assert guard.is_storm(10, range(10))
+    assert guard.is_storm(10, range(10))
+    assert not guard.is_storm(10, range(5))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime import logs
-from services.runtime.logs import Redaction
+from services.runtime.logs import Redaction, Repeats
 
 HIDE = Redaction(b"key", ("s3cret-key",))
 
@@ -61,3 +61,12 @@ def test_a_line_is_json_with_the_service_and_the_standard_librarys_logs_look_ali
     assert [line["event"].split()[0] for line in lines] == ["page_published", "cannot"]
     assert all(line["service"] == "fetcher" and line["timestamp"].endswith("Z") for line in lines)
     assert "@" not in stream.getvalue()
+
+
+def test_librdkafka_says_the_same_once_in_ten_seconds() -> None:
+    """A broker that is away makes it say so twenty times a second; other lines pass."""
+    repeats = Repeats(10.0)
+    lines = ["FAIL 127.0.0.1:1 refused (after 0ms)", "FAIL 127.0.0.1:1 refused (after 5ms)", "GETPID failed"]
+    records = [logging.makeLogRecord({"msg": line, "created": 100.0 + at}) for at, line in enumerate(lines)]
+    assert [repeats.filter(record) for record in records] == [True, False, True]
+    assert repeats.filter(logging.makeLogRecord({"msg": lines[0], "created": 111.0}))
