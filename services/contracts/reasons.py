@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DeadReason(StrEnum):
-    """Why a record is a dead letter (design.md section 3). The first that applies, in this order."""
+    """Why a record is a dead letter. The first that applies, in this order."""
 
     NOT_AVRO = "not_avro"
     UNKNOWN_SCHEMA = "unknown_schema"
@@ -30,7 +30,7 @@ class Stage(StrEnum):
 
 
 class EventType(StrEnum):
-    """The types of Mailgun's Events API that rule N2 knows (mailgun-api.md section 9)."""
+    """The types of Mailgun's Events API that rule N2 knows (docs/normalisation.md)."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -49,7 +49,7 @@ class EventType(StrEnum):
 
 
 class Loop(StrEnum):
-    """The loops of the fetcher (design.md section 4)."""
+    """The loops of the fetcher."""
 
     LATEST = "latest"
     LATEST_OPENED = "latest_opened"

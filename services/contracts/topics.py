@@ -1,4 +1,4 @@
-"""The topics: their names, and what ``schemas/topics/*.yaml`` declares of each (design.md section 3).
+"""The topics: their names, and what ``schemas/topics/*.yaml`` declares of each.
 
 Names here are without ``TOPIC_PREFIX``; :func:`prefixed` puts it before them.
 """

@@ -278,8 +278,7 @@ class FetcherApp:
             self._cool(self._account.failed(told))
 
     def _cool(self, seconds: float) -> None:
-        self._pace.cool(self._clock.monotonic(), seconds)
-        self._metrics.throttled_seconds.inc(seconds)
+        self._metrics.throttled_seconds.inc(self._pace.cool(self._clock.monotonic(), seconds))
 
     def _publish(
         self, consumer: GroupConsumer, lease: Lease, work: list[tuple[LoopTask, Turned]], troubled: list[LoopTask]

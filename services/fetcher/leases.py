@@ -58,11 +58,6 @@ class Leases:
         self._held: dict[Partition, Lease] = {}
 
     @property
-    def places(self) -> frozenset[Partition]:
-        """The partitions that are held and have loops."""
-        return frozenset(self._held)
-
-    @property
     def tasks(self) -> list[LoopTask]:
         """The loops that are run here."""
         return [task for lease in self._held.values() for task in lease.tasks]

@@ -83,7 +83,7 @@ class DeadLetters:
 
 
 class StormGuard:
-    """Tells when too many records die, so that a fault of ours does not drain a topic (design.md section 3).
+    """Tells when too many records die, so that a fault of ours does not drain a topic.
 
     Looks at the last ``window`` records, record by record; ``unresolved`` is no fault of ours and counts as fine.
     """

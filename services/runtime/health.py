@@ -29,6 +29,7 @@ class Dependency(msgspec.Struct):
     last_failure: float | None = None
     error: str = ""
     resting: bool = False
+    on_demand: bool = False
 
     def is_up(self) -> bool:
         """Whether the last use went well."""
@@ -37,9 +38,14 @@ class Dependency(msgspec.Struct):
         return self.last_failure is None or self.last_failure < self.last_success
 
     def is_ready(self, now: float, within: float) -> bool:
-        """Used with success in the last ``within`` seconds and not failed since, or not needed now."""
+        """Used with success in the last ``within`` seconds and not failed since; or not needed now.
+
+        What is used on demand only need not have been used lately: silence is no fault of it.
+        """
         if self.resting:
             return True
+        if self.on_demand:
+            return self.last_failure is None or self.is_up()
         return self.is_up() and now - (self.last_success or 0.0) <= within
 
 
@@ -53,12 +59,16 @@ class Health:
         dependencies: tuple[str, ...],
         workers: tuple[str, ...],
         within: float = USE_SECONDS,
+        on_demand: tuple[str, ...] = (),
     ) -> None:
-        """``dependencies`` and ``workers``: all that have to be well. ``within``: seconds of the last good use."""
+        """``dependencies`` and ``workers``: all that have to be well. ``within``: seconds of the last good use.
+
+        ``on_demand``: the dependencies that are used only where there is work.
+        """
         self._within = within
         self._clock = clock
         self._lock = threading.Lock()
-        self._dependencies = {name: Dependency() for name in dependencies}
+        self._dependencies = {name: Dependency(on_demand=name in on_demand) for name in dependencies}
         self._steps = dict.fromkeys(workers, clock.monotonic())
         self._started: set[str] = set()
         self._workers = workers

@@ -1,7 +1,8 @@
 """How a service process lives: signals, probes, the loop of steps, a graceful end.
 
-The times fit into each other: one step (20 s at the very most) < drain (25 s) < the pod's grace period (45 s) <
-max.poll.interval.ms (120 s). So a stop always finishes the step it finds, and a slow step never costs the membership.
+A stop finishes the step it finds. A step of Kafka takes 20 s at most, so it fits into a pod's grace period of 45 s, and
+that into max.poll.interval.ms (120 s). A step that waits for a frozen database may take longer: the group then gives its
+partitions to another member, and what it had not committed is done again.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def run(
     0: stopped as told. 1: something only a person can mend, said in the log.
     """
     clock = SystemClock()
-    health = Health(clock, dependencies=dependencies, workers=workers, within=use_within)
+    health = Health(clock, dependencies=dependencies, workers=workers, within=use_within, on_demand=("database",))
     stop = Stop(health.drain)
     registry = CollectorRegistry()
     show_build(registry, service)

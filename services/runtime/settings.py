@@ -299,6 +299,16 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
+def without_credentials(url: str) -> str:
+    """A URL with what it holds of user and password hidden."""
+    return _URL_CREDENTIALS.sub("********@", url)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a variable of the environment is, or means to be, a setting of Mailriver; LOG_LEVEL is everybody's."""
+    return name != "LOG_LEVEL" and (name in known_names() or name.startswith(OWN_PREFIXES))
+
+
 def secret_texts(settings: Settings) -> tuple[str, ...]:
     """The secrets among the settings, in clear: for what hides them in logs."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
@@ -345,6 +355,6 @@ def shown(settings: Settings) -> dict[str, Any]:
         if is_secret(field):
             value = None if value is None else "********"
         if isinstance(value, str):
-            value = _URL_CREDENTIALS.sub("********@", value)
+            value = without_credentials(value)
         hidden[name.upper()] = ",".join(map(str, value)) if isinstance(value, tuple) else value
     return hidden

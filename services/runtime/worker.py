@@ -103,6 +103,7 @@ class Worker:
         self._joined = False
         self._next: dict[Partition, int] = {}
         self._last_ms: dict[Partition, int] = {}
+        self._last_client_error = ""
         self._lag_at = self._proved_at = 0.0
 
     def step(self) -> None:
@@ -149,6 +150,10 @@ class Worker:
 
     def _client_error(self, name: str, text: str) -> None:
         self._health.fails("kafka", f"{name}: {text}")
+        if name != self._last_client_error:
+            self._last_client_error = name
+            advice = "; create the topics with `mailriver topics create`" if name == "UNKNOWN_TOPIC_OR_PART" else ""
+            _log.warning("kafka_trouble", error=f"{name}: {text}{advice}")
 
     def _assigned(self, places: list[Partition]) -> None:
         self._metrics.rebalances.inc()
@@ -251,6 +256,7 @@ class Worker:
     def _committed(self, batch: list[Record], handled: Handled, offsets: dict[Partition, int], began: float) -> None:
         self._backoff.succeeded()
         self._health.works("kafka")
+        self._last_client_error = ""
         self._proved_at = self._clock.monotonic()
         self._guard.passed(len(batch), handled.dead_at)
         self._next.update(offsets)

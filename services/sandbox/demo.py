@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.runtime.clock import Deadline, SystemClock
+from services.runtime.lifecycle import Stop
+from services.runtime.settings import is_ours
 from services.sandbox import newsletter as newsletters
 from services.sandbox.folders import temporary_folder
 from services.sandbox.mailgun import MailgunSimulator, Scenario
@@ -75,22 +77,26 @@ def run_demo(options: DemoOptions, environ: Mapping[str, str]) -> int:
 
     """
     console = Console()
-    # The demo is about embedded servers: what the environment says of real ones must not be written to.
-    own = {name: value for name, value in environ.items() if name not in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")}
+    # The demo is about embedded servers: nothing that the environment says of real ones may reach its services.
+    own = {name: value for name, value in environ.items() if not is_ours(name)}
     place = contextlib.nullcontext(options.keep) if options.keep else temporary_folder("mailriver-demo")
-    with place as data:
-        data.mkdir(parents=True, exist_ok=True)
-        with Stack(data.absolute(), own, console.print) as stack:
-            return _Demo(options, console, stack).run()
+    stop = Stop()
+    try:
+        with place as data:
+            data.mkdir(parents=True, exist_ok=True)
+            console.print("Starting Kafka and Postgres ...")
+            with Stack(data.absolute(), own, console.print) as stack:
+                return _Demo(options, console, stack, stop.event).run()
+    finally:
+        stop.restore()
 
 
 class _Demo:
     """One run."""
 
-    def __init__(self, options: DemoOptions, console: Console, stack: Stack) -> None:
-        self._options, self._console, self._stack = options, console, stack
+    def __init__(self, options: DemoOptions, console: Console, stack: Stack, stop: Event) -> None:
+        self._options, self._console, self._stack, self._stop = options, console, stack, stop
         self._clock = SystemClock()
-        self._pause = Event()
         taken: set[int] = set()
         for _ in SERVICES:
             taken.add(free_port(taken))
@@ -142,18 +148,20 @@ class _Demo:
         ends = visible[-1]
         deadline = Deadline(self._clock, ends - self._clock.now() + 60.0 + self._options.recipients / 2_000)
         late = held_back.numbers
-        crash_at: float | None = newsletter.start + self._options.seconds / 2
+        crash_at: int | None = len(newsletter.events) // 4
         meter = FlowMeter(self._ports)
         with FlowDisplay(self._console) as display, psycopg.connect(servers.database_url) as connection:
             comparison, current, look = compare(connection, {}), meter.read(0), 0
-            while not (comparison.compared and comparison.agrees) and not deadline.passed:
+            while not (comparison.compared and comparison.agrees and current.resolved >= len(visible)):
+                if deadline.passed or self._stop.wait(_LOOK_SECONDS):
+                    break
                 look += 1
                 now = self._clock.now()
                 if late and now > held_back.visible_at + _HELD_BACK_SECONDS:
                     newsletters.insert_recipients(newsletter, connection, late)
                     connection.commit()
                     late = ()
-                if crash_at is not None and now > crash_at:
+                if crash_at is not None and current.fetched >= crash_at:
                     self._crash()
                     crash_at = None
                 self._revive()
@@ -161,7 +169,6 @@ class _Demo:
                 display.show(current, "sending" if now < ends else "catching up")
                 if now > ends and not late and look % _COMPARE_EVERY == 0:
                     comparison = compare(connection, truth)
-                self._pause.wait(_LOOK_SECONDS)
             comparison = compare(connection, truth)
         return comparison, current
 
@@ -184,7 +191,10 @@ class _Demo:
         self._console.print(table)
         self._console.print(
             f"{counted(last.sent)} events sent; {counted(last.resolved)} raw events resolved, so "
-            f"{counted(max(0, last.resolved - last.sent))} came twice; {counted(last.stored)} typed events stored"
+            f"{counted(max(0, last.resolved - last.sent))} came twice; {counted(last.stored)} typed events stored "
+            "(the others are of types that are not stored)",
+            highlight=False,
+            soft_wrap=True,
         )
         for example in comparison.examples:
             self._console.print(example, highlight=False, soft_wrap=True)

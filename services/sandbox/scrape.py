@@ -30,6 +30,14 @@ def scrape(port: int, timeout: float = 2.0) -> list[Sample]:
     return [Sample(each.name, dict(each.labels), each.value) for family in families for each in family.samples]
 
 
+def is_ready(port: int) -> bool:
+    """Whether the service behind a port of this machine says that it is ready. Blocks."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
 def total(samples: list[Sample], name: str, **labels: str) -> float:
     """The sum of the series of that name with these labels."""
     return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())

@@ -13,17 +13,25 @@ import msgspec
 import psycopg
 from rich.console import Console
 
-from services.runtime.clock import SystemClock
+from services.fetcher.settings import FetcherSettings
+from services.processor.settings import ProcessorSettings
+from services.runtime.clock import Deadline, SystemClock
+from services.runtime.errors import Fatal, SettingsError
 from services.runtime.lifecycle import Stop
+from services.runtime.settings import DatabaseSettings, load, without_credentials
 from services.sandbox import newsletter as newsletters
 from services.sandbox.demo import API_KEY, DOMAIN, LATE_SECONDS, fast_loops
 from services.sandbox.folders import temporary_folder
 from services.sandbox.mailgun import MailgunSimulator, Scenario
+from services.sandbox.ports import is_free
 from services.sandbox.progress import FlowDisplay, counted
-from services.sandbox.scrape import PORTS, FlowMeter
+from services.sandbox.scrape import PORTS, FlowMeter, is_ready
 from services.sandbox.stack import Servers, Stack
+from services.storage.settings import StorageSettings
 
 _LOOK_SECONDS = 1.0
+_READY_SECONDS = 60.0
+_READY_LOOK_SECONDS = 0.3
 _COURSE_SECONDS = 60.0
 
 
@@ -50,6 +58,9 @@ def run_up(options: UpOptions, environ: Mapping[str, str]) -> int:
         place = contextlib.nullcontext(options.data) if options.data else temporary_folder("mailriver-up")
         with place as data, ExitStack() as exits:
             data.mkdir(parents=True, exist_ok=True)
+            environ = _with_files(environ)
+            _check(environ)
+            console.print("Starting Kafka and Postgres ...")
             stack = exits.enter_context(Stack(data.absolute(), environ, console.print))
             servers = stack.start_servers()
             source = _source(environ, exits, servers, options)
@@ -58,14 +69,76 @@ def run_up(options: UpOptions, environ: Mapping[str, str]) -> int:
                 "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap,
                 "DATABASE_URL": servers.database_url,
             }
-            # What the user sets wins over what suits a sandbox.
-            stack.start_services({name: environ.get(name) or value for name, value in settings.items()}, PORTS)
-            for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "MAILGUN_BASE_URL"):
-                console.print(f"{name}={settings[name]}", highlight=False, soft_wrap=True)
+            # What the user sets wins over what suits a sandbox; but the key decides which Mailgun is asked.
+            own = {name: value for name, value in environ.items() if value and name != "MAILGUN_BASE_URL"}
+            stack.start_services({name: own.get(name, value) for name, value in settings.items()}, PORTS)
+            _wait_ready(stop.event)
+            _tell(console, stack, settings, environ)
             _keep(stack, source, console, stop.event)
     finally:
         stop.restore()
     return 0
+
+
+def _tell(console: Console, stack: Stack, settings: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    """Where everything is. A database of the user's own is told without its password."""
+    database_url = settings["DATABASE_URL"]
+    if environ.get("DATABASE_URL"):
+        database_url = without_credentials(database_url)
+    lines = [
+        f"KAFKA_BOOTSTRAP_SERVERS={settings['KAFKA_BOOTSTRAP_SERVERS']}",
+        f"DATABASE_URL={database_url}",
+        f"MAILGUN_BASE_URL={settings['MAILGUN_BASE_URL']}",
+        *(f"{name}: http://127.0.0.1:{each.port}/metrics, log {each.log}" for name, each in stack.services.items()),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the database's address in it, where it is given as a file."""
+    file = environ.get("DATABASE_URL_FILE")
+    if not file or environ.get("DATABASE_URL"):
+        return dict(environ)
+    address = load(DatabaseSettings, {"DATABASE_URL_FILE": file}).database_url.get_secret_value()
+    return {**{name: value for name, value in environ.items() if name != "DATABASE_URL_FILE"}, "DATABASE_URL": address}
+
+
+def _check(environ: Mapping[str, str]) -> None:
+    """What would make a service end at once is told before anything is started.
+
+    Raises:
+        SettingsError: settings that are wrong.
+        Fatal: a port is in use.
+
+    """
+    for name, port in PORTS.items():
+        if not is_free(port):
+            raise Fatal(f"port {port} ({name}) is in use; is another `mailriver up` running?")
+    embedded = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092", "DATABASE_URL": "postgresql://127.0.0.1/mailriver"}
+    given = {name for name in embedded if environ.get(name) or environ.get(f"{name}_FILE")}
+    simulated = {} if _has_key(environ) else fast_loops("http://127.0.0.1:1")
+    whole = {**simulated, **{name: value for name, value in embedded.items() if name not in given}, **environ}
+    faults = []
+    for kind in (FetcherSettings, ProcessorSettings, StorageSettings):
+        try:
+            load(kind, whole)
+        except SettingsError as error:
+            faults += [fault for fault in error.faults if fault not in faults]
+    if faults:
+        raise SettingsError(faults)
+
+
+def _has_key(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("MAILGUN_API_KEY") or environ.get("MAILGUN_API_KEY_FILE"))
+
+
+def _wait_ready(stop: Event) -> None:
+    """Wait until every service says so, a minute at most: what is not ready then is seen in the table."""
+    deadline = Deadline(SystemClock(), _READY_SECONDS)
+    while not deadline.passed and not all(is_ready(port) for port in PORTS.values()):
+        if stop.wait(_READY_LOOK_SECONDS):
+            return
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -79,8 +152,8 @@ class _Source(msgspec.Struct, frozen=True):
 
 
 def _source(environ: Mapping[str, str], exits: ExitStack, servers: Servers, options: UpOptions) -> _Source:
-    if environ.get("MAILGUN_API_KEY") or environ.get("MAILGUN_API_KEY_FILE"):
-        base_url = environ.get("MAILGUN_BASE_URL", "https://api.mailgun.net")
+    if _has_key(environ):
+        base_url = environ.get("MAILGUN_BASE_URL") or "https://api.mailgun.net"
         return _Source({"MAILGUN_BASE_URL": base_url, "HTTP_HOST": "127.0.0.1"}, lambda: 0, lambda: 0)
     clock = SystemClock()
     simulator = exits.enter_context(MailgunSimulator(Scenario(domains=(DOMAIN,), api_key=API_KEY), clock=clock.now))

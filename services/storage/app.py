@@ -131,7 +131,7 @@ class StorageApp:
             ):
                 version = schema_version(connection)
         except psycopg.Error as error:
-            return self._wait(f"the database is away: {type(error).__name__}")
+            return self._wait(f"the database cannot be used: {postgres.one_line(error)}; is DATABASE_URL right?")
         if version < expected_version():
             return self._wait(f"schema {version} is older than {expected_version()}; run `mailriver migrate`")
         self._is_migrated = True

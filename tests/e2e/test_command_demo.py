@@ -25,6 +25,8 @@ def test_the_demo_ends_with_agreement_though_events_come_late_twice_and_out_of_o
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines[-1] == "rows compared 3000, different 0"
     assert any("kill -9" in line for line in lines)
+    (twice,) = [line for line in lines if "came twice" in line]
+    assert int(twice.partition("so ")[2].split()[0].replace(",", "")) > 0, twice
     assert any(line.startswith("sending: sent ") for line in lines)
     assert any("first_delivered_at" in line for line in lines)
 
@@ -35,6 +37,10 @@ def test_the_demo_writes_to_no_server_that_the_environment_names() -> None:
         *("--recipients", "300", "--seconds", "3"),
         KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
         DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+        SCHEMA_REGISTRY_URL="http://127.0.0.1:1",
+        MAILGUN_API_KEY_FILE="/nowhere",
+        MAILGUN_TAG="none",
+        TOPIC_PREFIX="other.",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

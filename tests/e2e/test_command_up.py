@@ -87,6 +87,14 @@ def truth(base_url: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in answer.text.splitlines()]
 
 
+def is_fetched(bootstrap: str, shown: set[str]) -> bool:
+    """Whether the raw topic holds just these events."""
+    codec = codec_for(None)
+    return {
+        getattr(codec.decode(each.value), "event_id", None) for each in read_committed(bootstrap, topics.RAW)
+    } == shown
+
+
 def first_opened(events: list[dict[str, Any]]) -> dict[str, int]:
     """The first open of each address, in milliseconds."""
     firsts: dict[str, int] = {}
@@ -128,21 +136,11 @@ def test_each_service_is_killed_and_the_river_runs_on(tmp_path: Path) -> None:
             what="every first open is stored as it happened",
             every=0.5,
         )
-        codec = codec_for(None)
-        fetched = {
-            getattr(codec.decode(each.value), "event_id", None) for each in read_committed(bootstrap, topics.RAW)
-        }
-        assert fetched == {event["id"] for event in events}
+        shown = {event["id"] for event in events}
+        wait_until(partial(is_fetched, bootstrap, shown), seconds=60, what="every event is in the raw topic", every=0.5)
+        children = psutil.Process(up.process.pid).children(recursive=True)
         began = time.monotonic()
         up.process.send_signal(signal.SIGTERM)
         assert up.process.wait(60) == 0, up.said()
         assert time.monotonic() - began < 45
-        assert all(up_service_is_gone(name) for name in SERVICES)
-
-
-def up_service_is_gone(name: str) -> bool:
-    """No process of a service of this command is left."""
-    return not any(
-        (process.info["cmdline"] or [])[-2:] == ["run", name] and process.info["ppid"] == 1
-        for process in psutil.process_iter(["cmdline", "ppid"])
-    )
+        assert not [child for child in children if child.is_running()]

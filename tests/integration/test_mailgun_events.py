@@ -31,7 +31,9 @@ class Source:
     """The adapter, with what it sent and from which of its ports."""
 
     def __init__(self, base_url: str, *, key: str = API_KEY, tag: str | None = None, page_size: int = 300) -> None:
-        self.events = MailgunEvents(base_url, key, tag=tag, page_size=page_size, now=lambda: NOW, connections=2)
+        self.events = MailgunEvents(
+            base_url, key, tag=tag, page_size=page_size, now=lambda: NOW, monotonic=time.monotonic, connections=2
+        )
         self.sent: list[str] = []
         self.ports: set[int] = set()
         self.events._client.event_hooks = {"response": [self._note]}

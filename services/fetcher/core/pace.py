@@ -35,9 +35,11 @@ class Pace:
         """A request leaves now. Unused time is no credit: requests are spread, not bunched."""
         self._next = max(self._next, now) + self._gap
 
-    def cool(self, now: float, seconds: float) -> None:
-        """All loops wait for so many seconds, or longer if they wait already."""
-        self._cooldown_until = max(self._cooldown_until, now + min(seconds, MOST_TOLD_SECONDS))
+    def cool(self, now: float, seconds: float) -> float:
+        """All loops wait for so many seconds, or longer if they wait already; by how much that is longer."""
+        before = max(self._cooldown_until, now)
+        self._cooldown_until = max(before, now + min(seconds, MOST_TOLD_SECONDS))
+        return self._cooldown_until - before
 
 
 class Turns:

@@ -1,4 +1,4 @@
-"""Up to where a loop may read, and where it starts the first time (design.md section 4).
+"""Up to where a loop may read, and where it starts the first time.
 
 All instants are microseconds since 1970-01-01 UTC.
 """

@@ -52,7 +52,7 @@ _ordinary = msgspec.json.Decoder(_Item).decode
 
 
 def normalise(payload: bytes) -> Normalised | Reject:
-    """The normal form of an item, or the first reason of design.md section 3 why it is a dead letter. Never raises."""
+    """The normal form of an item, or the first reason why it is a dead letter. Never raises."""
     quick = _normalise_ordinary(payload)
     if quick is not None:
         return quick

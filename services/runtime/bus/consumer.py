@@ -44,7 +44,6 @@ class GroupConsumer:
     ) -> None:
         """Subscribes; the group is joined by the polls that follow. The callbacks must not raise."""
         self.assigned: set[Partition] = set()
-        self.rebalances = 0
         self._fresh: set[Partition] = set()
         self._ends: dict[Partition, int] = {}
         self._asked: dict[Partition, int] = {}
@@ -63,7 +62,6 @@ class GroupConsumer:
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(each.topic, each.partition) for each in partitions]
-        self.rebalances += 1
         self.assigned.update(places)
         self._fresh.update(places)
         if self._tell_assigned:

@@ -134,10 +134,6 @@ class TransactionalProducer:
             # Not even that: only a new producer, with a new epoch, can tell what became of the transaction.
             raise SessionLost(f"Kafka: abort: {error.args[0].name()}: {error.args[0].str()}") from error
 
-    def serve(self) -> None:
-        """Let the producer call its callbacks. Does not block."""
-        self._producer.poll(0)
-
     def close(self) -> None:
         """Throw away what is still queued. Blocks a second at most; a fenced producer closes like any other."""
         with contextlib.suppress(KafkaException):
