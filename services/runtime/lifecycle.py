@@ -1,8 +1,8 @@
 """How a service process lives: signals, probes, the loop of steps, a graceful end.
 
 A stop finishes the step it finds. A step of Kafka takes 20 s at most, so it fits into a pod's grace period of 45 s, and
-that into max.poll.interval.ms (120 s). A step that waits for a frozen database may take longer: the group then gives its
-partitions to another member, and what it had not committed is done again.
+that into max.poll.interval.ms (120 s). A step that waits for a frozen database may take longer: the group then gives
+its partitions to another member, and what it had not committed is done again.
 """
 
 from __future__ import annotations
