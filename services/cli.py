@@ -210,11 +210,14 @@ def _topics(action: Callable[[Any, Any, str], list[str]]) -> None:
 
 
 def _kafka_admin(settings: KafkaSettings) -> Any:
+    from services.runtime.bus.check import check
     from services.runtime.bus.config import KafkaConfig
     from services.runtime.bus.metadata import admin_client
 
     try:
-        return admin_client(KafkaConfig.of(settings))
+        config = KafkaConfig.of(settings)
+        check(config)
+        return admin_client(config)
     except SettingsError as error:
         _refuse(error)
 

@@ -5,14 +5,18 @@ Only the network runs in the threads: every decision is made by the one thread t
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from services.fetcher.core.pace import Pace, Turns
-from services.fetcher.ports import Answer, EventSource, PageRequest, SourceError
+from services.fetcher.ports import Answer, EventSource, PageRequest, SourceError, Unavailable
 from services.runtime.clock import Clock
+
+OVERDUE_SECONDS = 180.0
+"""However an answer trickles in: longer than all time-outs of a request that ends by itself."""
 
 T = TypeVar("T", bound=Hashable)
 
@@ -26,14 +30,18 @@ class Dispatcher(Generic[T]):
         self._turns = Turns()
         self._waiting: list[tuple[T, PageRequest, bool]] = []
         self._free = concurrency
-        self._work: queue.SimpleQueue[tuple[T, PageRequest] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[T, Answer | BaseException]] = queue.SimpleQueue()
+        self._sent = itertools.count()
+        self._under_way: dict[int, tuple[T, float]] = {}
+        self._work: queue.SimpleQueue[tuple[int, PageRequest] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
+        self._threads = 0
+        for _ in range(concurrency):
+            self._start_thread()
+
+    def _start_thread(self) -> None:
         # Daemons: a request that hangs in the network must not hold up the end of the process.
-        self._threads = [
-            threading.Thread(target=self._fetch, name=f"fetch-{number}", daemon=True) for number in range(concurrency)
-        ]
-        for thread in self._threads:
-            thread.start()
+        threading.Thread(target=self._fetch, name=f"fetch-{self._threads}", daemon=True).start()
+        self._threads += 1
 
     def ask(self, ticket: T, request: PageRequest, *, urgent: bool) -> None:
         """Queue a request. ``urgent`` ones go first, though not for ever."""
@@ -49,18 +57,32 @@ class Dispatcher(Generic[T]):
         wait = timeout if until_next is None else min(timeout, until_next)
         answers: list[tuple[T, Answer | SourceError]] = []
         try:
-            answers.append(self._received(self._done.get(timeout=max(wait, 0.001))))
+            answers += self._received(*self._done.get(timeout=max(wait, 0.001)))
             while True:
-                answers.append(self._received(self._done.get_nowait()))
+                answers += self._received(*self._done.get_nowait())
         except queue.Empty:
-            return answers
+            return answers + self._overdue()
 
-    def _received(self, entry: tuple[T, Answer | BaseException]) -> tuple[T, Answer | SourceError]:
-        ticket, result = entry
+    def _received(self, number: int, result: Answer | BaseException) -> list[tuple[T, Answer | SourceError]]:
+        if number not in self._under_way:
+            return []  # Given up before; nobody waits for it any more.
+        ticket, _ = self._under_way.pop(number)
         self._free += 1
         if isinstance(result, (Answer, SourceError)):
-            return ticket, result
+            return [(ticket, result)]
         raise result
+
+    def _overdue(self) -> list[tuple[T, Answer | SourceError]]:
+        """Give up what takes too long: an answer that trickles in would hold its thread, and its loop, for ever."""
+        before = self._clock.monotonic() - OVERDUE_SECONDS
+        given_up = [number for number, (_, started) in self._under_way.items() if started < before]
+        answers: list[tuple[T, Answer | SourceError]] = []
+        for number in given_up:
+            ticket, _ = self._under_way.pop(number)
+            self._free += 1
+            self._start_thread()
+            answers.append((ticket, Unavailable(f"Mailgun has not answered within {OVERDUE_SECONDS:g} s")))
+        return answers
 
     def _send(self) -> float | None:
         """Start requests; seconds until the next may leave, None if none waits for the pace."""
@@ -71,20 +93,22 @@ class Dispatcher(Generic[T]):
             ticket, request, _ = self._waiting.pop(self._turns.choose([urgent for _, _, urgent in self._waiting]))
             self._pace.left(now)
             self._free -= 1
-            self._work.put((ticket, request))
+            number = next(self._sent)
+            self._under_way[number] = ticket, now
+            self._work.put((number, request))
         return None
 
     def _fetch(self) -> None:
         while (work := self._work.get()) is not None:
-            ticket, request = work
+            number, request = work
             try:
-                self._done.put((ticket, self._source.fetch(request)))
+                self._done.put((number, self._source.fetch(request)))
             except BaseException as error:
-                self._done.put((ticket, error))
+                self._done.put((number, error))
 
     def close(self) -> None:
         """Start nothing more and end the idle threads. Does not wait for answers."""
         self._waiting.clear()
-        for _ in self._threads:
+        for _ in range(self._threads):
             self._work.put(None)
         self._source.close()

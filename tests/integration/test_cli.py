@@ -205,3 +205,22 @@ def test_a_simulator_on_a_taken_port_or_with_a_wrong_scenario_ends_with_a_senten
     assert result.returncode == 1
     assert "nonsense" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("line", ["session.timeout.ms=abc", "compression.type=nope", "session.timeout.ms=300000"])
+def test_what_librdkafka_refuses_only_where_a_client_is_made_is_told_before_anything_starts(
+    line: str, tmp_path: Path
+) -> None:
+    """The admin client knows nothing of consumers and producers; exit 2 with its words, no traceback."""
+    properties = tmp_path / "kafka.properties"
+    properties.write_text(f"{line}\n")
+    done = mailriver(
+        *("run", "processor"),
+        KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+        DATABASE_URL="postgresql://127.0.0.1:1/none",
+        KAFKA_PROPERTIES_FILE=str(properties),
+        HTTP_PORT="0",
+    )
+    assert done.returncode == 2, done.stderr
+    assert "KAFKA_PROPERTIES_FILE" in done.stderr
+    assert "Traceback" not in done.stderr
