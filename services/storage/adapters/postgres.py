@@ -11,7 +11,7 @@ from services.runtime.errors import Transient
 from services.storage.adapters.accounting import add_totals, take_offsets
 from services.storage.adapters.errors import DataRefused, Deadlock, translated
 from services.storage.adapters.queries import query
-from services.storage.adapters.recipients import apply_recipients
+from services.storage.adapters.rows import apply_rows
 from services.storage.adapters.session import SessionLimits, connect
 from services.storage.core.fold import Received, fold
 from services.storage.core.outcomes import Outcomes, counted_before, next_offsets, totals
@@ -112,7 +112,7 @@ class _Transaction:
 
     def _apply(self, part: Sequence[int]) -> None:
         folded = fold([self._events[index] for index in part])
-        changes = apply_recipients(self._connection, folded)
+        changes = apply_rows(self._connection, folded)
         self._outcomes.add(part, folded, changes.won, changes.gone)
 
     def _isolate(self, part: Sequence[int]) -> None:

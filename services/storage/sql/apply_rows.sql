@@ -1,9 +1,12 @@
--- One change a recipient. 'infinity' stands for "no such event": least() ignores it, and so does <.
+-- One change a recipient, and what follows from it for the counters of members and emails. 'infinity' stands for "no
+-- such event": least() ignores it, and so does <.
 --
 -- prior is how a row tells what it was before this update: bits 0-3 (delivered, opened, clicked, failed) what was
 -- set before, bits 4-7 which of the batch's values were earlier than the stored ones. Should the row have to be
 -- read again because another transaction changed it meanwhile, prior is computed anew with it, which old values
--- from a join to the same table would not be.
+-- from a join to the same table would not be. The differences to it are what the counters take.
+--
+-- Locks: recipients, members, emails, each by key. Emails are last, since their rows are wanted by every batch.
 --
 -- Rows that are not there are told from rows that need no change by the same snapshot: the NOT EXISTS looks only at
 -- what the update did not return.
@@ -23,12 +26,48 @@ WITH updated AS (
                + (b.failed < coalesce(r.failed_at, 'infinity'))::integer * 128
     FROM unnest(%(ids)b::text[], %(delivered)b::timestamptz[], %(opened)b::timestamptz[], %(clicked)b::timestamptz[],
                 %(failed)b::timestamptz[]) WITH ORDINALITY AS b (id, delivered, opened, clicked, failed, ordinal)
-   WHERE r.id = b.id
+   WHERE mailriver.must_be_storage()
+     AND r.id = b.id
      AND (b.delivered < coalesce(r.first_delivered_at, 'infinity')
        OR b.opened < coalesce(r.opened_at, 'infinity')
        OR b.clicked < coalesce(r.clicked_at, 'infinity')
        OR b.failed < coalesce(r.failed_at, 'infinity'))
-  RETURNING b.ordinal::integer - 1 AS place, r.prior >> 4 AS won
+  RETURNING b.ordinal::integer - 1 AS place, r.email_id, r.member_id, r.prior >> 4 AS won,
+            (r.delivered_at IS NOT NULL)::integer - (r.prior & 1) AS delivered,
+            (r.opened_at IS NOT NULL)::integer - (r.prior >> 1 & 1) AS opened,
+            (r.clicked_at IS NOT NULL)::integer - (r.prior >> 2 & 1) AS clicked,
+            (r.failed_at IS NOT NULL)::integer - (r.prior >> 3 & 1) AS failed
+), members AS (
+  UPDATE mailriver.members AS m
+     SET email_opened_count = m.email_opened_count + d.opened,
+         email_tracked_opened_count = m.email_tracked_opened_count + d.tracked_opened
+    FROM (
+      SELECT u.member_id AS id, sum(u.opened) AS opened,
+             coalesce(sum(u.opened) FILTER (WHERE e.track_opens), 0) AS tracked_opened
+        FROM updated AS u JOIN mailriver.emails AS e ON e.id = u.email_id
+       WHERE u.opened <> 0 AND u.member_id IS NOT NULL
+       GROUP BY u.member_id
+       ORDER BY u.member_id
+    ) AS d
+   WHERE m.id = d.id
+  RETURNING 1
+), emails AS (
+  UPDATE mailriver.emails AS e
+     SET delivered_count = e.delivered_count + d.delivered,
+         opened_count = e.opened_count + d.opened,
+         clicked_count = e.clicked_count + d.clicked,
+         failed_count = e.failed_count + d.failed
+    FROM (
+      -- Parts of a statement have no order of their own: asking for the members' count lets them go first.
+      SELECT u.email_id AS id, sum(u.delivered) AS delivered, sum(u.opened) AS opened, sum(u.clicked) AS clicked,
+             sum(u.failed) AS failed, (SELECT count(*) FROM members) AS members_first
+        FROM updated AS u
+       GROUP BY u.email_id
+       ORDER BY u.email_id
+    ) AS d
+   WHERE e.id = d.id
+     AND d.members_first >= 0
+     AND (d.delivered <> 0 OR d.opened <> 0 OR d.clicked <> 0 OR d.failed <> 0)
 )
 SELECT (SELECT array_agg(place) FROM updated) AS places,
        (SELECT array_agg(won) FROM updated) AS won,

@@ -1,4 +1,4 @@
-"""The statement that applies a fold to the recipients."""
+"""The statement that applies a fold to the recipients and counts what follows from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RecipientChanges(msgspec.Struct, frozen=True):
     """Keys without a row."""
 
 
-def apply_recipients(connection: psycopg.Connection, folded: Fold) -> RecipientChanges:
+def apply_rows(connection: psycopg.Connection, folded: Fold) -> RecipientChanges:
     """Apply a fold inside the transaction that is open; raises psycopg's errors and ``DataRefused``."""
     if not folded.keys:
         return RecipientChanges({}, [])
@@ -36,6 +36,6 @@ def apply_recipients(connection: psycopg.Connection, folded: Fold) -> RecipientC
     }
     # Prepared, so that the plan is the generic one: see begin_batch.sql.
     cursor = connection.cursor(binary=True)
-    row = cursor.execute(query("apply_recipients"), parameters, prepare=True).fetchone()
+    row = cursor.execute(query("apply_rows"), parameters, prepare=True).fetchone()
     places, won, gone = row if row is not None else (None, None, None)
     return RecipientChanges(dict(zip(places or (), won or (), strict=True)), gone or [])
