@@ -14,9 +14,9 @@ from services.storage.adapters import arrays
 from services.storage.adapters.migrations import migrate, shipped
 from services.storage.adapters.postgres import PostgresStore
 from services.storage.adapters.rows import apply_rows
-from services.storage.core.fold import fold
+from services.storage.core.part import Part
 from tests.support.counters import drifted, email_counters, member_counters
-from tests.support.storage import bounced, delivered, empty_database, event, received, seed
+from tests.support.storage import NOON, bounced, delivered, empty_database, event, received, seed
 from tests.support.waiting import await_lock
 
 pytestmark = pytest.mark.integration
@@ -142,7 +142,7 @@ def test_storage_refuses_to_write_where_the_triggers_would_count_as_well(
 ) -> None:
     arrays.register(application)
     with pytest.raises(errors.ObjectNotInPrerequisiteState, match=r"mailriver\.writer is lost"):
-        apply_rows(application, fold([delivered("r1")]))
+        apply_rows(application, Part.of([delivered("r1")]), arrays.instants([NOON]), [])
     assert email_counters(database_url) == (3, 0, 0, 0, 0)
 
 

@@ -1,10 +1,11 @@
--- One change a recipient, and what follows from it for the counters of members and emails. 'infinity' stands for "no
--- such event": least() ignores it, and so does <.
+-- One change a recipient and one a member, and what follows for the counters of members and emails. 'infinity' stands
+-- for "no such event": least() ignores it, and so does <.
 --
 -- prior is how a row tells what it was before this update: bits 0-3 (delivered, opened, clicked, failed) what was
 -- set before, bits 4-7 which of the batch's values were earlier than the stored ones. Should the row have to be
 -- read again because another transaction changed it meanwhile, prior is computed anew with it, which old values
--- from a join to the same table would not be. The differences to it are what the counters take.
+-- from a join to the same table would not be. The differences to it are what the counters take. A member's prior is 1
+-- if its last_seen_at moved.
 --
 -- Locks: recipients, members, emails, each by key. Emails are last, since their rows are wanted by every batch.
 --
@@ -39,18 +40,33 @@ WITH updated AS (
             (r.failed_at IS NOT NULL)::integer - (r.prior >> 3 & 1) AS failed
 ), members AS (
   UPDATE mailriver.members AS m
-     SET email_opened_count = m.email_opened_count + d.opened,
-         email_tracked_opened_count = m.email_tracked_opened_count + d.tracked_opened
+     SET last_seen_at = greatest(m.last_seen_at, d.seen),
+         email_disabled = m.email_disabled OR d.disabled,
+         email_opened_count = m.email_opened_count + d.opened,
+         email_tracked_opened_count = m.email_tracked_opened_count + d.tracked_opened,
+         prior = coalesce(d.seen > coalesce(m.last_seen_at, '-infinity'), false)::integer
     FROM (
-      SELECT u.member_id AS id, sum(u.opened) AS opened,
-             coalesce(sum(u.opened) FILTER (WHERE e.track_opens), 0) AS tracked_opened
-        FROM updated AS u JOIN mailriver.emails AS e ON e.id = u.email_id
-       WHERE u.opened <> 0 AND u.member_id IS NOT NULL
-       GROUP BY u.member_id
-       ORDER BY u.member_id
+      SELECT id, max(place) AS place, max(seen) AS seen, bool_or(disabled) AS disabled,
+             sum(opened) AS opened, sum(tracked_opened) AS tracked_opened
+        FROM (
+          SELECT u.member_id AS id, NULL::integer AS place, NULL::timestamptz AS seen, false AS disabled,
+                 u.opened, CASE WHEN e.track_opens THEN u.opened ELSE 0 END AS tracked_opened
+            FROM updated AS u JOIN mailriver.emails AS e ON e.id = u.email_id
+           WHERE u.opened <> 0 AND u.member_id IS NOT NULL
+          UNION ALL
+          SELECT s.id, s.ordinal::integer - 1, s.seen, false, 0, 0
+            FROM unnest(%(members)b::text[], %(seen)b::timestamptz[]) WITH ORDINALITY AS s (id, seen, ordinal)
+          UNION ALL
+          SELECT s.id, NULL, NULL, true, 0, 0 FROM unnest(%(disabled)b::text[]) AS s (id)
+        ) AS changes
+       GROUP BY id
+       ORDER BY id COLLATE "C"
     ) AS d
    WHERE m.id = d.id
-  RETURNING 1
+     AND (d.opened <> 0
+       OR d.seen > coalesce(m.last_seen_at, '-infinity')
+       OR d.disabled AND NOT m.email_disabled)
+  RETURNING CASE WHEN m.prior = 1 THEN d.place END AS seen
 ), emails AS (
   UPDATE mailriver.emails AS e
      SET delivered_count = e.delivered_count + d.delivered,
@@ -71,6 +87,7 @@ WITH updated AS (
 )
 SELECT (SELECT array_agg(place) FROM updated) AS places,
        (SELECT array_agg(won) FROM updated) AS won,
+       (SELECT array_agg(seen) FROM members WHERE seen IS NOT NULL) AS seen,
        (SELECT array_agg(b.ordinal::integer - 1)
           FROM unnest(%(ids)b::text[]) WITH ORDINALITY AS b (id, ordinal)
          WHERE b.ordinal::integer - 1 NOT IN (SELECT place FROM updated)
