@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from services.sandbox.folders import cache_root, temporary_folder
 from services.sandbox.maven import KAFKA_POM, resolve
@@ -29,6 +30,7 @@ from tests.support.servers import (
 pytest_plugins = ["tests.support.skips"]
 
 _EXISTING = take_environment(os.environ)
+settings.register_profile("thousands", max_examples=3_000)
 # A terminated run takes its servers down as an interrupted one does.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 

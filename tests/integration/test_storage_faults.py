@@ -16,6 +16,7 @@ from services.storage.core.outcomes import CHANGED
 from tests.support import definition
 from tests.support.database_proxy import DatabaseProxy
 from tests.support.storage import NOON, delivered, event, received, seed, stored_rows, stored_totals
+from tests.support.waiting import await_lock
 
 pytestmark = pytest.mark.integration
 
@@ -161,21 +162,3 @@ def test_a_deadlock_with_somebody_else_is_tried_again(database_url: str) -> None
         store.close()
         assert (watcher.execute(deadlocks).fetchone() or (None, 0))[1] >= 1
     assert applied == [CHANGED, CHANGED]
-
-
-def await_lock(watcher: psycopg.Connection, application_name: str) -> None:
-    """Wait until a session waits for a lock; the server does the waiting, at most 10 s."""
-    watcher.execute("SET statement_timeout = '10s'")
-    watcher.execute(SESSION_WAITS.format(application_name=application_name))
-
-
-SESSION_WAITS = """
-DO $$ BEGIN
-  LOOP
-    PERFORM pg_stat_clear_snapshot();
-    EXIT WHEN EXISTS (
-      SELECT FROM pg_stat_activity WHERE application_name = '{application_name}' AND wait_event_type = 'Lock');
-    PERFORM pg_sleep(0.01);
-  END LOOP;
-END $$
-"""

@@ -49,7 +49,7 @@ def test_a_batch_sets_the_columns_and_tells_what_each_event_did(store: PostgresS
         event(EmailTemporarilyFailed, "gone"),
     ]
     applied = store.apply(received(events))
-    assert applied.verdicts == [CHANGED, NOTHING, CHANGED, CHANGED, NOTHING, RECIPIENT_GONE, RECIPIENT_GONE]
+    assert applied.verdicts == [CHANGED, NOTHING, CHANGED, CHANGED, CHANGED, RECIPIENT_GONE, RECIPIENT_GONE]
     assert stored_rows(database_url) == {
         "r1": Row(None, NOON_MILLIS, NOON_MILLIS, NOON_MILLIS + 3, None),
         "r2": Row(None, None, None, None, NOON_MILLIS),

@@ -26,6 +26,7 @@ _GREATEST = 9_223_371_331_200_000_000 - 1  # and its latest, the end of 294276 A
 _INFINITY = 2**63 - 1
 
 _LENGTHS = [struct.pack("!i", length) for length in range(256)]
+_NULL = (struct.pack("!i", -1),)
 _INSTANT_BYTES = 12  # of an element: its length (8) in 4 bytes, then its value
 
 
@@ -65,10 +66,10 @@ def register(connection: psycopg.Connection) -> None:
     connection.adapters.register_dumper(InstantArray, _InstantArrayDumper)
 
 
-def texts(values: Iterable[str]) -> TextArray:
+def texts(values: Iterable[str | None]) -> TextArray:
     """A ``text[]``; each value must be storable."""
-    encoded = [value.encode() for value in values]
-    parts = [part for each in encoded for part in (_length(each), each)]
+    encoded = [None if value is None else value.encode() for value in values]
+    parts = [part for each in encoded for part in (_NULL if each is None else (_length(each), each))]
     return TextArray(_head(_TEXT, len(encoded)) + b"".join(parts))
 
 
@@ -101,7 +102,7 @@ def _length(text: bytes) -> bytes:
 
 
 def _head(element: TypeInfo, count: int) -> bytes:
-    """One dimension from 1 on, no nulls; an empty array has no dimension."""
+    """One dimension from 1 on; an empty array has no dimension. Postgres does not use the flag for nulls."""
     if count == 0:
         return struct.pack("!iii", 0, 0, element.oid)
     return struct.pack("!iiiii", 1, 0, element.oid, count, 1)

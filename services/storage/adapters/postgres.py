@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psycopg
 from typing_extensions import override
 
 from services.runtime.errors import Transient
 from services.storage.adapters.accounting import add_totals, take_offsets
+from services.storage.adapters.arrays import instants
 from services.storage.adapters.errors import DataRefused, Deadlock, translated
+from services.storage.adapters.failures import record_failures
 from services.storage.adapters.queries import query
-from services.storage.adapters.recipients import apply_recipients
+from services.storage.adapters.rows import apply_rows
 from services.storage.adapters.session import SessionLimits, connect
-from services.storage.core.fold import Received, fold
-from services.storage.core.outcomes import Outcomes, counted_before, next_offsets, totals
+from services.storage.adapters.suppressions import record_complaints, record_suppressed_members, record_suppressions
+from services.storage.adapters.unsubscriptions import record_unsubscriptions
+from services.storage.core.fold import Received
+from services.storage.core.outcomes import Outcomes, Value, counted_before, next_offsets, totals
+from services.storage.core.part import Part
 from services.storage.ports import Applied, EventStore, Poisoned
 
 _DEADLOCK_TRIES = 5
@@ -110,10 +116,20 @@ class _Transaction:
             poisoned=[Poisoned(index, self._poisoned[index]) for index in sorted(self._poisoned)],
         )
 
-    def _apply(self, part: Sequence[int]) -> None:
-        folded = fold([self._events[index] for index in part])
-        changes = apply_recipients(self._connection, folded)
-        self._outcomes.add(part, folded, changes.won, changes.gone)
+    def _apply(self, indices: Sequence[int]) -> None:
+        """Apply a part, table by table in the order in which everybody locks them."""
+        connection, part = self._connection, Part.of([self._events[index] for index in indices])
+        times = instants(part.instants)
+        changed: dict[Value, Mapping[Any, int]] = {
+            Value.UNSUBSCRIPTION: record_unsubscriptions(connection, part, times),
+            Value.COMPLAINT: record_complaints(connection, part, times),
+            Value.SUPPRESSION: record_suppressions(connection, part, times),
+        }
+        suppressed = record_suppressed_members(connection, part)
+        changed[Value.SUPPRESSED_MEMBER] = suppressed
+        changed[Value.FAILURE] = record_failures(connection, part, times)
+        rows = apply_rows(connection, part, times, sorted({member_id for _, member_id in suppressed}))
+        self._outcomes.add(indices, changed | rows.changed, rows.gone)
 
     def _isolate(self, part: Sequence[int]) -> None:
         """Apply a part under a savepoint; where it is refused, its halves, down to single events."""

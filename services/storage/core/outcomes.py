@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from enum import Enum, auto
+from typing import Any
 
 import msgspec
 
 from services.contracts.events import EmailEvent
 from services.contracts.reasons import IgnoredReason, Loop, StorageResult
-from services.storage.core.fold import COLUMN_EVENTS, RECIPIENT_EVENTS, Fold, Received
+from services.storage.core.fold import RECIPIENT_EVENTS, Received
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -39,6 +41,22 @@ _VERDICTS = (NOTHING, CHANGED, RECIPIENT_GONE)
 _CHANGED, _GONE = _VERDICTS.index(CHANGED), _VERDICTS.index(RECIPIENT_GONE)
 
 
+class Value(Enum):
+    """What is stored of an event."""
+
+    DELIVERED = auto()
+    OPENED = auto()
+    CLICKED = auto()
+    FAILED = auto()
+    FAILURE = auto()
+    """The row of ``email_recipient_failures``."""
+    LAST_SEEN = auto()
+    COMPLAINT = auto()
+    SUPPRESSION = auto()
+    SUPPRESSED_MEMBER = auto()
+    UNSUBSCRIPTION = auto()
+
+
 class Outcomes:
     """Gathers what the database says of the parts of one batch, in the order in which they are applied.
 
@@ -48,27 +66,25 @@ class Outcomes:
 
     def __init__(self, events: Sequence[EmailEvent]) -> None:
         self._events = events
-        self._won: tuple[dict[str, int], ...] = tuple({} for _ in COLUMN_EVENTS)
+        self._origins: dict[Value, dict[Hashable, int]] = {value: {} for value in Value}
         self._gone: set[str] = set()
 
-    def add(self, part: Sequence[int], folded: Fold, bits_of: Mapping[int, int], gone: Iterable[int]) -> None:
+    def add(self, part: Sequence[int], changed: Mapping[Value, Mapping[Any, int]], gone: Iterable[str]) -> None:
         """Take the answer for one part.
 
-        ``part`` holds the part's indices into the batch, ``bits_of`` for each changed row of the fold which
-        columns were won (bit 0 for the first of ``COLUMN_EVENTS``, and so on), ``gone`` the missing rows.
+        ``part`` holds the part's indices into the batch; ``changed`` for each kind of value and each key whose
+        value changed the index, in the part, of the event that it now comes from; ``gone`` the recipients
+        without a row.
         """
-        keys = folded.keys
-        for column, (won, winners) in enumerate(zip(self._won, folded.winners, strict=True)):
-            bit = 1 << column
-            won.update((keys[row], part[winners[row]]) for row, bits in bits_of.items() if bits & bit)
-        self._gone.update(keys[row] for row in gone)
-        self._gone.update(folded.unstorable)
+        for value, origins in changed.items():
+            self._origins[value].update((key, part[index]) for key, index in origins.items())
+        self._gone.update(gone)
 
     def verdicts(self) -> list[Verdict]:
         """The verdict of each event of the batch."""
         codes = bytearray(len(self._events))
-        for won in self._won:
-            for index in won.values():
+        for origins in self._origins.values():
+            for index in origins.values():
                 codes[index] = _CHANGED
         if self._gone:
             for index, event in enumerate(self._events):

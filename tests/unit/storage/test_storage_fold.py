@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from services.contracts.events import (
@@ -14,8 +16,14 @@ from services.contracts.events import (
     EmailUnsubscribed,
     SpamComplaint,
 )
-from services.storage.core.fold import COLUMN_EVENTS, NOBODY, Fold, fold
+from services.storage.core.fold import COLUMN_EVENTS, NOBODY, Fold
+from services.storage.core.fold import fold as fold_part
+from services.storage.core.part import Part
 from tests.support.storage import NOON, delivered, event
+
+
+def fold(events: Sequence[EmailEvent]) -> Fold:
+    return fold_part(Part.of(events))
 
 
 def winner(folded: Fold, kind: type[EmailEvent], recipient_id: str = "r1") -> int:
@@ -31,7 +39,7 @@ def test_the_earliest_event_of_a_column_wins_wherever_it_stands(kind: type[Email
 
 
 def test_times_are_cut_to_milliseconds_and_not_rounded() -> None:
-    assert fold([delivered(at=NOON + 1999)]).instants == [NOON + 1000]
+    assert Part.of([delivered(at=NOON + 1999)]).instants == [NOON + 1000]
 
 
 def test_of_events_in_one_millisecond_the_least_event_id_by_bytes_wins() -> None:
@@ -68,4 +76,4 @@ def test_ids_that_postgres_cannot_hold_are_set_apart(recipient_id: str) -> None:
 
 
 def test_nothing_folds_to_nothing() -> None:
-    assert fold([]) == Fold([], ([], [], [], []), [], frozenset())
+    assert fold([]) == Fold([], ([], [], [], []), frozenset())
