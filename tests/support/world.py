@@ -34,11 +34,14 @@ WORLD = World(
 GONE = {"gone": Recipient("e1", "m2", "bob@example.com")}
 """Recipients that events tell of and that have no row."""
 
-_CLEAR = (
-    "TRUNCATE mailriver.emails, mailriver.members, mailriver.newsletters, mailriver.email_spam_complaint_events, "
-    "mailriver.email_unsubscribe_events, mailriver.suppressions, mailriver.suppression_members, "
-    "mailriver.storage_offsets, mailriver.storage_totals CASCADE"
-)
+# Not TRUNCATE, which makes files and so costs as much as the rest of an example.
+_CLEAR = b"; ".join(
+    b"DELETE FROM mailriver." + table
+    for table in (
+        b"emails", b"members", b"newsletters", b"email_spam_complaint_events", b"email_unsubscribe_events",
+        b"suppressions", b"suppression_members", b"storage_offsets", b"storage_totals",
+    )
+)  # fmt: skip
 
 
 def fill(dsn: str, world: World) -> None:
