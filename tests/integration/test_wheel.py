@@ -34,7 +34,7 @@ def test_the_wheel_holds_all_that_a_service_reads(tmp_path: Path) -> None:
         "import services; from services.runtime import resources;"
         "from services.storage.adapters import migrations, queries;"
         "print(services.__file__, len(resources.topic_specs()), len(resources.subject_schemas()),"
-        " migrations.expected_version(), len(queries.query('apply_recipients')) > 0)",
+        " migrations.expected_version(), len(queries.query('apply_rows')) > 0)",
         PYTHONPATH=str(place),
     )
     assert asked.stdout.split()[0].startswith(str(place)), "the checkout was asked, not the wheel"
