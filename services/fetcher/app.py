@@ -195,6 +195,8 @@ class FetcherApp:
 
     def _start_due(self) -> None:
         monotonic, now = self._clock.monotonic(), micros(self._clock)
+        if self._pace.cooldown(monotonic) > 0:
+            return  # They would only wait, and say that they run.
         for task in self._leases.tasks:
             if not task.is_due(monotonic):
                 continue

@@ -11,7 +11,7 @@ import pytest
 
 from services.processor.adapters.directory import FIND_RECIPIENTS, PostgresDirectory
 from services.processor.core.resolve import Lookup, Recipient, Unmatched
-from services.runtime.errors import Fatal, Transient
+from services.runtime.errors import Transient
 from tests.support.directory import add_email, add_recipient
 
 pytestmark = pytest.mark.integration
@@ -189,12 +189,12 @@ def test_a_lost_connection_is_transient_and_the_next_batch_opens_another(
     assert directory.find([bob]).resolutions == [Unmatched.NOBODY]
 
 
-def test_a_database_without_the_tables_is_fatal_and_the_error_holds_no_address(
+def test_a_database_without_the_tables_is_waited_for_and_the_error_holds_no_address(
     directory: PostgresDirectory, application: psycopg.Connection
 ) -> None:
     application.execute("DROP SCHEMA mailriver CASCADE")
 
-    with pytest.raises(Fatal, match="migrated") as raised:
+    with pytest.raises(Transient, match="mailriver migrate") as raised:
         directory.find([Lookup("e1", None, "alice@example.com")])
 
     assert "alice" not in str(raised.value)

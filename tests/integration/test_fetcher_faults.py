@@ -144,7 +144,11 @@ def test_nobody_listening_shows_as_growing_lag_and_ends_by_itself(
         lag = fetcher.lag(loop)
         assert lag > 0
         fetcher.step_until(partial(has_grown, fetcher, loop, lag), seconds=20, what="the lag grows")
-    assert {fetcher.states[DOMAIN, loop].status for loop in LATEST} == {"backing_off"}
+    fetcher.step_until(
+        lambda: {fetcher.states[DOMAIN, loop].status for loop in LATEST} == {"backing_off"},
+        seconds=20,
+        what="both loops say that they back off",
+    )
     assert "no complete answer" in (journal.read_on().last_states[DOMAIN, Loop.LATEST].last_error or "")
     assert fetcher.health.live() == {}
     assert "mailgun" in fetcher.health.ready()

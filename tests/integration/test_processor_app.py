@@ -24,7 +24,6 @@ from services.processor.core.normalise import normalise
 from services.runtime.bus.api import Outgoing, Record
 from services.runtime.codecs import codec_for
 from services.runtime.deadletter import KEPT_BYTES, VERSION
-from services.runtime.errors import Fatal
 from tests.support.apps import Apps, GroupOffsets, Stepped, publish
 from tests.support.database_proxy import DatabaseProxy
 from tests.support.directory import add_email, add_recipient
@@ -488,9 +487,10 @@ def test_what_is_not_due_is_not_tried_early_because_of_a_failure(place: Place, p
     assert place.emitted_ids() == {"good": 1}
 
 
-def test_a_database_that_is_not_migrated_is_nothing_to_wait_for(place: Place, database_url: str) -> None:
-    """Only a person can mend it, so the process ends and says what to do."""
+def test_a_database_that_is_not_migrated_yet_is_waited_for(place: Place, database_url: str) -> None:
+    """As storage does: the services may be started before the migration; readiness says what to do."""
     place.publish(raw("event"))
     app = place.apps.processor(make_conninfo(database_url, dbname="postgres"))
-    with pytest.raises(Fatal, match="migrated"):
-        app.until(lambda: False, seconds=20, what="it gives up")
+    app.until(lambda: "mailriver migrate" in app.health.ready().get("database", ""), seconds=30, what="it says so")
+    assert app.health.live() == {}
+    assert place.emitted_ids() == {}

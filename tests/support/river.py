@@ -119,8 +119,9 @@ class River:
 
     def more_often_than_fetched(self) -> dict[Identity, tuple[int, int]]:
         """The events that a reader of email.events sees more often than the fetcher published them: must be none."""
-        published = Counter((raw.event_id, raw.occurred_at) for raw in self.raw_events())
+        # In this order: what flows meanwhile is in the raw topic before it is in email.events.
         emitted = Counter((event.event_id, event.occurred_at) for event in self.email_events())
+        published = Counter((raw.event_id, raw.occurred_at) for raw in self.raw_events())
         return {
             identity: (times, published[identity]) for identity, times in emitted.items() if times > published[identity]
         }
