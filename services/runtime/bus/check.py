@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.errors import SettingsError
 
-
 # Whether a broker answers is not asked here, so what the clients say of it while they are there is left out.
 _silent = logging.getLogger("mailriver.check")
 _silent.disabled = True
