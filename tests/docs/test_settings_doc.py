@@ -15,7 +15,7 @@ from services.storage.settings import StorageSettings
 from tests.support.tables import ROOT, rows_of, text_of
 
 SERVICES: dict[str, type[Settings]] = {"F": FetcherSettings, "P": ProcessorSettings, "S": StorageSettings}
-USERS = ("fetcher", "processor", "storage", "runtime/bus", "cli.py")
+USERS = ("fetcher", "processor", "storage", "runtime/bus", "cli")
 
 
 def fields() -> Iterator[tuple[str, FieldInfo]]:

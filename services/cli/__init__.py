@@ -5,61 +5,21 @@ What a command needs is imported when it runs, so that ``--help`` is quick and a
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from services.runtime import logs
+from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
 from services.runtime.errors import MailriverError, SettingsError
-from services.runtime.settings import KafkaSettings, LogSettings, Settings, load
+from services.runtime.settings import KafkaSettings
 
 if TYPE_CHECKING:
     from services.fetcher.settings import FetcherSettings
     from services.processor.settings import ProcessorSettings
     from services.storage.settings import StorageSettings
-
-KAFKA_SECONDS = 15.0
-"""How long a question to Kafka may take before the command gives up."""
-
-S = TypeVar("S", bound=Settings)
-
-
-def _environ() -> dict[str, str]:
-    return dict(os.environ)  # noqa: TID251 - composition root
-
-
-def _settings(kind: type[S]) -> S:
-    """The settings from the environment; with faults, all of them on stderr and exit 2."""
-    try:
-        return load(kind, _environ())
-    except SettingsError as error:
-        _refuse(error)
-
-
-def _refuse(error: SettingsError) -> NoReturn:
-    for fault in error.faults:
-        click.echo(f"mailriver: {fault}", err=True)
-    sys.exit(2)
-
-
-def _fail(error: Exception) -> NoReturn:
-    click.echo(f"mailriver: {error}", err=True)
-    sys.exit(1)
-
-
-def _configure_logs(service: str, settings: LogSettings) -> None:
-    from services.runtime.settings import secret_texts
-
-    key = settings.log_hash_key
-    redaction = logs.Redaction(
-        key.get_secret_value().encode() if key else secrets.token_bytes(32), secret_texts(settings)
-    )
-    logs.configure(service, level=settings.log_level, redaction=redaction)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,8 +42,8 @@ def run_fetcher() -> None:
     from services.fetcher.app import DEPENDENCIES, WORKER, build
     from services.fetcher.settings import FetcherSettings
 
-    settings = _settings(FetcherSettings)
-    _configure_logs("fetcher", settings)
+    settings = settings_of(FetcherSettings)
+    configure_logs("fetcher", settings)
     within = max(60.0, 3 * settings.fetch_interval_seconds)
     _serve("fetcher", settings, build, DEPENDENCIES, WORKER, within)
 
@@ -95,8 +55,8 @@ def run_processor() -> None:
     from services.processor.settings import ProcessorSettings
     from services.runtime.worker import WORKER
 
-    settings = _settings(ProcessorSettings)
-    _configure_logs("processor", settings)
+    settings = settings_of(ProcessorSettings)
+    configure_logs("processor", settings)
     _serve("processor", settings, build, DEPENDENCIES, WORKER)
 
 
@@ -107,8 +67,8 @@ def run_storage() -> None:
     from services.storage.app import DEPENDENCIES, build
     from services.storage.settings import StorageSettings
 
-    settings = _settings(StorageSettings)
-    _configure_logs("storage", settings)
+    settings = settings_of(StorageSettings)
+    configure_logs("storage", settings)
     _serve("storage", settings, build, DEPENDENCIES, WORKER)
 
 
@@ -123,7 +83,7 @@ def _serve(
     from services.runtime import lifecycle
     from services.runtime.codecs import codec_for
 
-    _kafka_admin(settings)  # faults in the properties file are told before anything starts
+    kafka_admin(settings)  # faults in the properties file are told before anything starts
     sys.exit(
         lifecycle.run(
             service,
@@ -142,11 +102,11 @@ def migrate() -> None:
     from services.runtime.settings import DatabaseSettings
     from services.storage.adapters import migrations
 
-    settings = _settings(DatabaseSettings)
+    settings = settings_of(DatabaseSettings)
     try:
         applied = migrations.migrate(settings.database_url.get_secret_value(), report=click.echo)
     except MailriverError as error:
-        _fail(error)
+        fail(error)
     click.echo(f"{len(applied)} migrations applied, schema version {migrations.expected_version()}")
 
 
@@ -155,11 +115,11 @@ def config() -> None:
     """Print every setting as it is in force, secrets hidden; exit 2 if one that is given is wrong."""
     from services.runtime.settings import overview
 
-    lines, faults = overview(_environ())
+    lines, faults = overview(environ())
     for line in lines.values():
         click.echo(line)
     if faults:
-        _refuse(SettingsError(faults))
+        refuse(SettingsError(faults))
 
 
 @cli.group()
@@ -198,28 +158,15 @@ def _checked(admin: Any, specs: Any, prefix: str) -> list[str]:
 def _topics(action: Callable[[Any, Any, str], list[str]]) -> None:
     from services.runtime import resources
 
-    settings = _settings(KafkaSettings)
-    admin = _kafka_admin(settings)
+    settings = settings_of(KafkaSettings)
+    admin = kafka_admin(settings)
     try:
         differences = action(admin, resources.topic_specs(), settings.topic_prefix)
     except MailriverError as error:
-        _fail(error)
+        fail(error)
     for difference in differences:
         click.echo(difference, err=True)
     sys.exit(1 if differences else 0)
-
-
-def _kafka_admin(settings: KafkaSettings) -> Any:
-    from services.runtime.bus.check import check
-    from services.runtime.bus.config import KafkaConfig
-    from services.runtime.bus.metadata import admin_client
-
-    try:
-        config = KafkaConfig.of(settings)
-        check(config)
-        return admin_client(config)
-    except SettingsError as error:
-        _refuse(error)
 
 
 @cli.group()
@@ -247,15 +194,15 @@ def schemas_register() -> None:
     from services.runtime.codecs import confluent_registry
     from services.runtime.settings import RegistrySettings
 
-    url = _settings(RegistrySettings).schema_registry_url
+    url = settings_of(RegistrySettings).schema_registry_url
     if url is None:
-        _refuse(SettingsError(["SCHEMA_REGISTRY_URL: is missing; set it to the registry's URL"]))
+        refuse(SettingsError(["SCHEMA_REGISTRY_URL: is missing; set it to the registry's URL"]))
     try:
         with confluent_registry(url) as registry:
             for line in schema_check.register(registry):
                 click.echo(line)
     except (IncompatibleSchema, RegistryUnavailable, UnknownSchema, MailriverError) as error:
-        _fail(error)
+        fail(error)
 
 
 @cli.command()
@@ -273,7 +220,7 @@ def simulator(host: str, port: int, scenario: Path | None, recipients: int, seed
     try:
         serve(host=host, port=port, scenario_file=scenario, recipients=recipients, seed=seed, say=click.echo)
     except (MailriverError, ValueError) as error:
-        _fail(error)
+        fail(error)
 
 
 @cli.command()
@@ -286,11 +233,11 @@ def demo(recipients: int, seed: int, seconds: float, keep: Path | None) -> None:
     from services.sandbox.demo import DemoOptions, run_demo
 
     try:
-        code = run_demo(DemoOptions(recipients=recipients, seed=seed, seconds=seconds, keep=keep), _environ())
+        code = run_demo(DemoOptions(recipients=recipients, seed=seed, seconds=seconds, keep=keep), environ())
     except SettingsError as error:
-        _refuse(error)
+        refuse(error)
     except MailriverError as error:
-        _fail(error)
+        fail(error)
     sys.exit(code)
 
 
@@ -305,11 +252,11 @@ def up(recipients: int, every: float, data: Path | None) -> None:
     from services.sandbox.up import UpOptions, run_up
 
     try:
-        code = run_up(UpOptions(recipients=recipients, every=every, data=data), _environ())
+        code = run_up(UpOptions(recipients=recipients, every=every, data=data), environ())
     except SettingsError as error:
-        _refuse(error)
+        refuse(error)
     except MailriverError as error:
-        _fail(error)
+        fail(error)
     sys.exit(code)
 
 

@@ -1,0 +1,1 @@
+"""Kafka and Postgres, as the console needs them."""

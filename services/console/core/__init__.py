@@ -1,0 +1,1 @@
+"""The decisions of the console, as pure functions: what is shown, which orders are right, how lists are cut."""
