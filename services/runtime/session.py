@@ -32,11 +32,22 @@ class Session:
         self._transactional_id, self._clock = transactional_id, clock
         self._producer: TransactionalProducer | None = None
         self._consumer: GroupConsumer | None = None
+        self._is_unsettled = False
         self._on_error: ErrorHook = lambda _name, _text: None
 
     def open(self, *, on_error: ErrorHook, on_assigned: Told, on_revoked: Told) -> GroupConsumer:
-        """A new consumer. Does not block: the group is joined by its polls."""
+        """A new consumer; the group is joined by its polls. Blocks where an earlier producer has to be fenced first.
+
+        What that one left open would hide the committed offsets from the new member until it times out, and what it
+        had sent and nobody has answered must be decided before they are read.
+
+        Raises:
+            Transient: the transactions' coordinator is away; open again later.
+
+        """
         self._on_error = on_error
+        if self._is_unsettled:
+            self._open_producer(FINISH_SECONDS)
         self._consumer = GroupConsumer(
             self._config,
             self._group,
@@ -58,19 +69,22 @@ class Session:
             consumer.commit(offsets)
             return
         deadline = Deadline(self._clock, FINISH_SECONDS)
-        if self._producer is None:
-            producer = TransactionalProducer(
-                self._config, self._transactional_id, clock=self._clock, on_error=self._on_error
-            )
-            producer.open(deadline.remaining())
-            self._producer = producer
-        self._producer.commit(outgoing, offsets, consumer.group_metadata(), deadline.remaining())
+        producer = self._producer or self._open_producer(deadline.remaining())
+        producer.commit(outgoing, offsets, consumer.group_metadata(), deadline.remaining())
+
+    def _open_producer(self, timeout: float) -> TransactionalProducer:
+        producer = TransactionalProducer(
+            self._config, self._transactional_id, clock=self._clock, on_error=self._on_error
+        )
+        producer.open(timeout)
+        self._producer, self._is_unsettled = producer, False
+        return producer
 
     def close(self) -> None:
         """Close both clients. Blocks for some seconds at most."""
         if self._producer is not None:
             self._producer.close()
-            self._producer = None
+            self._producer, self._is_unsettled = None, True
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
