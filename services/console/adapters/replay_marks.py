@@ -50,12 +50,14 @@ class ReplayMarks:
         if record.value is None:
             self._marks.get(place, {}).pop(offset, None)
             return
+        self._marks.setdefault(place, {})[offset] = self._replayed_at(record.value, record.timestamp_ms * 1000)
+
+    def _replayed_at(self, value: bytes, otherwise: int) -> int:
+        """A mark that this version cannot read is a mark all the same."""
         try:
-            message = self._codec.decode(record.value)
+            message = self._codec.decode(value)
         except (NotAvro, UnknownSchema):
-            message = None
+            return otherwise
         except RegistryUnavailable as error:
             raise Transient(str(error)) from error
-        # A mark that this version cannot read is a mark all the same.
-        is_known = isinstance(message, DeadLetterReplay)
-        self._marks.setdefault(place, {})[offset] = message.replayed_at if is_known else record.timestamp_ms * 1000
+        return message.replayed_at if isinstance(message, DeadLetterReplay) else otherwise

@@ -70,7 +70,9 @@ class Replays:
         self._counted = {each: counter.labels(each.value) for each in Verdict}
 
     def replay(self, request: ReplayRequest, progress: Progress = lambda _replayed, _skipped: None) -> ReplayResult:
-        """Replay what was chosen, in transactions of bounded size. ``request``: a checked one. Blocks until all is done.
+        """Replay what was chosen, in transactions of bounded size. Blocks until all is done.
+
+        ``request``: a checked one.
 
         Raises:
             NoSuchLetter: not all of the offsets hold a dead letter; nothing was replayed.
@@ -109,8 +111,8 @@ class Replays:
                 progress(tally[Verdict.REPLAYED], tally.total() - tally[Verdict.REPLAYED])
         except Transient as error:
             raise ReplayStopped(
-                f"stopped after {tally[Verdict.REPLAYED]} were replayed ({error}); they are marked, so ask for the same "
-                "again to go on. Only one replay can be at work: a later one stops an earlier one"
+                f"stopped after {tally[Verdict.REPLAYED]} were replayed ({error}); they are marked, so ask for the "
+                "same again to go on. Only one replay can be at work: a later one stops an earlier one"
             ) from error
         return _result(tally, dry_run=request.dry_run)
 

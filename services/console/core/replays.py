@@ -15,8 +15,8 @@ MOST_OFFSETS = 10_000
 _NEAR = 200
 """Offsets that lie closer together than this are read at one go: cheaper than to begin anew."""
 
-Partition = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-Offset = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class OffsetChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):

@@ -45,7 +45,7 @@ class LookBack:
         except KafkaException as error:
             raise misconfigured(error) from error
 
-    def bounds(self, topics: Sequence[str], timeout: float = 10.0) -> dict[Partition, Bounds]:
+    def bounds(self, topics: Sequence[str], timeout: float = 5.0) -> dict[Partition, Bounds]:
         """What each partition of these topics holds now: offsets from the first one kept to the last stable one.
 
         Blocks.
