@@ -74,6 +74,9 @@ class DeadLetterTopics:
         with self.writer() as producer:
             for batch in batches:
                 producer.commit(batch, {}, None)
+        # A transaction is seen a moment after its commit; its producer's successor waits for that.
+        with self.writer():
+            pass
 
     def close(self) -> None:
         """Close what reads them."""

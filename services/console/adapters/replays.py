@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter
@@ -29,12 +30,13 @@ from services.runtime.bus.api import Outgoing
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.lookback import LookBack
 from services.runtime.bus.producer import TransactionalProducer
-from services.runtime.clock import Clock, micros
+from services.runtime.clock import Clock, Deadline, micros
 from services.runtime.errors import Fatal, Transient
 
 _BATCH_LETTERS = 500
 _BATCH_BYTES = 4 * 1024 * 1024
 _SHOWN_OFFSETS = 5
+_SEEN_SECONDS = 2.0
 
 Progress = Callable[[int, int], None]
 """Told after each transaction: how many were replayed and how many skipped so far."""
@@ -100,11 +102,15 @@ class Replays:
             producer.open()
         marks = ReplayMarks(look, self._codec, self._prefix)
         marks.refresh()
+        now = micros(self._clock)
         tally: Tally[Verdict] = Tally()
+        last: Letter | None = None
         try:
             for batch in _batches(self._judged(request, look, marks, stretches)):
+                letters = [letter for letter, what in batch if what is Verdict.REPLAYED]
                 if not request.dry_run:
-                    self._write(producer, [letter for letter, what in batch if what is Verdict.REPLAYED])
+                    self._write(producer, letters, now)
+                    last = letters[-1] if letters else last
                     for _, what in batch:
                         self._counted[what].inc()
                 tally.update(what for _, what in batch)
@@ -114,6 +120,8 @@ class Replays:
                 f"stopped after {tally[Verdict.REPLAYED]} were replayed ({error}); they are marked, so ask for the "
                 "same again to go on. Only one replay can be at work: a later one stops an earlier one"
             ) from error
+        if last is not None:
+            self._until_seen(marks, last, now)
         return _result(tally, dry_run=request.dry_run)
 
     def _stretches(self, request: ReplayRequest, look: LookBack) -> list[tuple[int, int, int]]:
@@ -153,10 +161,16 @@ class Replays:
                 if replayed == request.limit:
                     return
 
-    def _write(self, producer: TransactionalProducer, letters: list[Letter]) -> None:
+    def _until_seen(self, marks: ReplayMarks, last: Letter, now: int) -> None:
+        """Wait until readers see the last mark, a moment after its commit: whoever lists next sees it too."""
+        deadline = Deadline(self._clock, _SEEN_SECONDS)
+        with suppress(Transient):  # All is replayed.
+            while marks.at((last.topic, last.partition), last.offset) != now and not deadline.passed:
+                marks.refresh()
+
+    def _write(self, producer: TransactionalProducer, letters: list[Letter], now: int) -> None:
         if not letters:
             return
-        now = micros(self._clock)
         marks = topics.prefixed(self._prefix, topics.DLQ_REPLAYS)
         records = []
         for each in letters:

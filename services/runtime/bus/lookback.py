@@ -16,7 +16,7 @@ from services.runtime.clock import Clock, Deadline
 from services.runtime.errors import Transient
 
 _CHUNK = 500
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.02  # consume() waits so long for a chunk that the end of the partition does not fill
 # A reader that jumps about throws away what was fetched ahead; and the end of a partition is told by an empty answer,
 # which the broker holds back for so long.
 _SMALL_STEPS = {"queued.max.messages.kbytes": 2_048, "fetch.wait.max.ms": 10}
@@ -58,7 +58,8 @@ class LookBack:
         places = [
             TopicPartition(topic, number)
             for topic in topics
-            for number in partitions_of(self._admin, topic, max(1.0, deadline.remaining()))
+            # Asked of the consumer, which then knows the leaders: else its first read would take a second.
+            for number in partitions_of(self._consumer, topic, max(1.0, deadline.remaining()))
         ]
         firsts = self._offsets(places, OffsetSpec.earliest(), deadline)  # type: ignore[no-untyped-call]  # untyped there
         ends = self._offsets(places, OffsetSpec.latest(), deadline)  # type: ignore[no-untyped-call]  # untyped there
