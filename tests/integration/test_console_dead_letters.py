@@ -52,7 +52,8 @@ def every_page(dlq: DeadLetterTopics, **query: Any) -> list[dict[str, Any]]:
     while page["next"] is not None:
         records += page["records"]
         page = listed(dlq, after=page["next"], **query)
-    return records + page["records"]
+    records += page["records"]
+    return records
 
 
 def replayed(dlq: DeadLetterTopics, body: dict[str, Any], status: int = 202) -> dict[str, Any]:

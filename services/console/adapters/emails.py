@@ -30,7 +30,7 @@ T = TypeVar("T")
 SNAPSHOT_EMAILS = 50
 """How many emails the live stream shows."""
 _OPTIONS = "-c default_transaction_read_only=on -c statement_timeout=5s -c jit=off"
-_POOL_SECONDS = 4.0
+_POOL_SECONDS = 3.0
 _POOL_SIZE = 4
 _NETWORK_SECONDS = 5
 
