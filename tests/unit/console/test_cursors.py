@@ -21,7 +21,7 @@ def test_a_cursor_fits_into_a_url() -> None:
 
 @pytest.mark.parametrize("text", ["", "=", "A", "AAAA", "ü", "\0", "\ud800", cursor("dlq", PLACE), cursor("emails", 1)])
 def test_what_this_list_has_not_made_is_refused(text: str) -> None:
-    with pytest.raises(BadRequest, match="^after: give the cursor"):
+    with pytest.raises(BadRequest, match=r"^after: give the cursor"):
         place_of("emails", text, list[str])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.console.core.dead_letters import (
@@ -67,6 +67,7 @@ def test_the_last_page_has_no_next() -> None:
     assert merged([], 1) == DeadLettersPage([], None)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 50), max_size=20), min_size=1, max_size=3),
     st.integers(1, 5),
