@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
+from services.cli.dlq import dlq
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
 
@@ -29,6 +30,9 @@ def cli() -> None:
 
     Settings are environment variables; `mailriver config` prints those in force.
     """
+
+
+cli.add_command(dlq)
 
 
 @cli.group()

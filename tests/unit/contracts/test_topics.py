@@ -96,11 +96,12 @@ def test_every_record_has_the_topic_that_declares_it() -> None:
 
 def test_services_that_read_and_write_are_services() -> None:
     """A misspelt one would mislead who reads the declarations."""
-    services = {"fetcher", "processor", "storage"}
+    services = {"fetcher", "processor", "storage", "console"}
     for spec in SPECS.values():
         assert set(spec.producers) <= services
         assert set(spec.consumers) <= services
-    assert SPECS[topics.RAW].consumers == SPECS[topics.EMAIL_EVENTS].producers == ("processor",)
+    assert SPECS[topics.RAW].consumers == ("processor",)
+    assert SPECS[topics.EMAIL_EVENTS].producers == ("processor", "console")
 
 
 def test_a_prefix_goes_before_the_name_and_not_into_the_subject() -> None:
