@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from services.cli.audit import audit
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
@@ -29,6 +30,10 @@ def cli() -> None:
 
     Settings are environment variables; `mailriver config` prints those in force.
     """
+
+
+for command in (audit,):
+    cli.add_command(command)
 
 
 @cli.group()
