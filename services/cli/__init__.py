@@ -14,6 +14,7 @@ import click
 
 from services.cli.audit import audit
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
+from services.cli.rebuild import rebuild
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
 
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (audit,):
+for command in (audit, rebuild):
     cli.add_command(command)
 
 

@@ -91,7 +91,7 @@ APPLICATION_WRITES = {
 }
 
 
-@pytest.mark.drifts  # of failed_at alone: an application that writes what is Mailriver's own gets it counted, not mended
+@pytest.mark.drifts  # in failed_at, where the application writes what is not its own: counted it is
 @pytest.mark.parametrize("statement", APPLICATION_WRITES.values(), ids=APPLICATION_WRITES.keys())
 def test_whatever_the_application_writes_is_counted(
     statement: str, store: PostgresStore, application: psycopg.Connection, database_url: str
