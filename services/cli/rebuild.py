@@ -33,8 +33,10 @@ def rebuild(*, restart: bool) -> None:
     from services.storage.settings import StorageSettings
 
     settings = settings_of(StorageSettings)
-    # Each log line would tear the progress; what matters is a warning.
-    configure_logs("storage", settings.model_copy(update={"log_level": max(settings.log_level, "WARNING")}))
+    # Each log line would tear the progress; what matters is at least a warning.
+    configure_logs(
+        "storage", settings.model_copy(update={"log_level": "ERROR" if settings.log_level == "ERROR" else "WARNING"})
+    )
     kafka_admin(settings)
     stop = Stop()
     try:

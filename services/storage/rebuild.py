@@ -59,12 +59,12 @@ class Rebuild:
 
     @property
     def events(self) -> int:
-        """Events that this process has handled."""
-        return self._counted("mailriver_consumer_records_total")
+        """Events that this process has applied."""
+        return self._counted("mailriver_consumer_records_total") - self.dead
 
     @property
     def dead(self) -> int:
-        """How many of them became dead letters."""
+        """Records that became dead letters instead."""
         return self._counted("mailriver_deadletter_records_total")
 
     def _counted(self, name: str) -> int:
