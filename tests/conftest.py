@@ -75,10 +75,17 @@ def _migrated(postgres: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(postgres: PostgresServer, _migrated: str) -> Iterator[str]:
-    """The address of a fresh, migrated database of this test alone."""
+def database_url(request: pytest.FixtureRequest, postgres: PostgresServer, _migrated: str) -> Iterator[str]:
+    """The address of a fresh, migrated database of this test alone. Nothing in it may have drifted in the end.
+
+    A test that leaves drift behind on purpose is marked ``drifts``.
+    """
+    from tests.support.counters import drifted  # noqa: PLC0415 - as above
+
     with temporary_database(postgres, template=_migrated) as url:
         yield url
+        if request.node.get_closest_marker("drifts") is None:
+            assert drifted(url) == []
 
 
 @pytest.fixture

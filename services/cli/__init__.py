@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from services.cli.audit import audit
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
 from services.cli.dlq import dlq
+from services.cli.rebuild import rebuild
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
 
@@ -32,7 +34,8 @@ def cli() -> None:
     """
 
 
-cli.add_command(dlq)
+for command in (audit, dlq, rebuild):
+    cli.add_command(command)
 
 
 @cli.group()

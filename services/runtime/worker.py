@@ -128,6 +128,10 @@ class Worker:
             self._log_trouble(error)
             self._hold(self._backoff.failed(error.retry_after))
 
+    def done_through(self) -> dict[Partition, int]:
+        """For each assigned partition the offset below which every record is committed, as far as is known."""
+        return {} if self._consumer is None else self._consumer.done_through(self._next)
+
     def close(self) -> None:
         """Leave the group. What was not committed comes again."""
         self._metrics.state("draining")

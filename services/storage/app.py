@@ -12,7 +12,7 @@ from services.contracts.events import EmailEvent
 from services.contracts.reasons import DeadReason, Stage
 from services.contracts.registry import UnknownSchema
 from services.runtime import logs, postgres
-from services.runtime.bus.api import Outgoing, Record
+from services.runtime.bus.api import Outgoing, Partition, Record
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import Clock
 from services.runtime.deadletter import DeadLetters, StormGuard
@@ -22,6 +22,7 @@ from services.runtime.lifecycle import Chassis
 from services.runtime.metrics import LagCollector, WorkerMetrics
 from services.runtime.session import Session
 from services.runtime.worker import WORKER, Handled, Instruments, Limits, Worker
+from services.storage.adapters.audit import last_audit
 from services.storage.adapters.migrations import expected_version, schema_version
 from services.storage.adapters.postgres import PostgresStore
 from services.storage.core.fold import Received
@@ -30,6 +31,8 @@ from services.storage.ports import Applied, EventStore
 from services.storage.settings import StorageSettings
 
 DEPENDENCIES = ("kafka", "database")
+AUDIT_SECONDS = 60.0
+"""How often the last audit's result is looked up."""
 _log = logs.get("storage")
 
 
@@ -113,14 +116,36 @@ class StorageHandler:
 class StorageApp:
     """Waits for a migrated database, then steps its worker."""
 
-    def __init__(self, worker: Worker, dsn: str, chassis: Chassis) -> None:
-        self._worker, self._dsn, self._chassis = worker, dsn, chassis
+    def __init__(self, worker: Worker, dsn: str, chassis: Chassis, metrics: StorageMetrics) -> None:
+        self._worker, self._dsn, self._chassis, self._metrics = worker, dsn, chassis, metrics
         self._is_migrated = False
+        self._audit_at = -AUDIT_SECONDS
 
     def step(self) -> None:
         """See :class:`services.runtime.lifecycle.App`."""
         if self._is_migrated or self._look():
             self._worker.step()
+            self._show_audit()
+
+    def done_through(self) -> dict[Partition, int]:
+        """For each assigned partition the offset below which everything is applied, as far as is known."""
+        return self._worker.done_through()
+
+    def _show_audit(self) -> None:
+        """Look now and then what the last audit found: a command cannot be scraped."""
+        now = self._chassis.clock.monotonic()
+        if now - self._audit_at < AUDIT_SECONDS or not self._chassis.health.is_up("database"):
+            return
+        self._audit_at = now
+        try:
+            with self._chassis.health.asks(WORKER, "database"):
+                found = last_audit(self._dsn)
+        except psycopg.Error as error:
+            # Storage works without; whether the database does is told by its batches.
+            _log.warning("audit_not_known", error=postgres.one_line(error))
+            return
+        if found is not None:
+            self._metrics.audited(*found)
 
     def _look(self) -> bool:
         self._chassis.health.stepped(WORKER)
@@ -149,21 +174,22 @@ class StorageApp:
         self._worker.close()
 
 
-def build(settings: StorageSettings, codec: Codec, chassis: Chassis) -> StorageApp:
-    """Storage, ready to be stepped."""
+def build(settings: StorageSettings, codec: Codec, chassis: Chassis, group: str = "storage") -> StorageApp:
+    """Storage, ready to be stepped. ``group``: its consumer group, without the prefix."""
     prefix = settings.topic_prefix
-    topic, group = topics.prefixed(prefix, topics.EMAIL_EVENTS), f"{prefix}storage"
+    topic, group = topics.prefixed(prefix, topics.EMAIL_EVENTS), f"{prefix}{group}"
     dsn = settings.database_url.get_secret_value()
     worker_metrics = WorkerMetrics(chassis.registry, service="storage", group=group, topics=(topic,))
     lag = LagCollector(group, chassis.clock)
     chassis.registry.register(lag)
+    metrics = StorageMetrics(chassis.registry, worker_metrics.dead)
     handler = StorageHandler(
         PostgresStore(dsn, topic),
         codec,
         DeadLetters(
             topics.prefixed(prefix, topics.EMAIL_EVENTS_DLQ), Stage.STORAGE, most_bytes=topics.EMAIL_EVENTS_MAX_BYTES
         ),
-        StorageMetrics(chassis.registry, worker_metrics.dead),
+        metrics,
         chassis.health,
         chassis.clock,
     )
@@ -183,4 +209,4 @@ def build(settings: StorageSettings, codec: Codec, chassis: Chassis) -> StorageA
         clock=chassis.clock,
         random=chassis.random,
     )
-    return StorageApp(worker, dsn, chassis)
+    return StorageApp(worker, dsn, chassis, metrics)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
 import click
@@ -11,20 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli import cli
-from tests.support.tables import ROOT, rows_of, text_of
+from tests.support.tables import ROOT, rows_of, shell_commands, text_of
 
 DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 
 
-def commands() -> list[list[str]]:
-    """The words of each line in a block of shell commands."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", text_of("README.md"), re.MULTILINE | re.DOTALL)
-    return [words for block in blocks for line in block.splitlines() if (words := shlex.split(line, comments=True))]
-
-
-def arguments() -> Iterator[list[str]]:
-    """Of each command of Mailriver's own."""
-    for program, *rest in commands():
+def arguments(*documents: str) -> Iterator[list[str]]:
+    """Of each command of Mailriver's own in these documents."""
+    for program, *rest in (words for document in documents for words in shell_commands(document)):
         if program.removeprefix(".venv/bin/") == "mailriver":
             yield rest
 
@@ -56,11 +49,11 @@ def test_relative_links_lead_to_files(document: str) -> None:
 
 def test_each_command_is_of_make_or_of_mailriver() -> None:
     """So that the tests below see all of them."""
-    programs = {program.removeprefix(".venv/bin/") for program, *_ in commands()}
+    programs = {program.removeprefix(".venv/bin/") for program, *_ in shell_commands("README.md")}
     assert programs == {"make", "mailriver"}
 
 
-@pytest.mark.parametrize("words", [words for words in arguments() if words != ["--help"]], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in arguments(*DOCUMENTS) if words != ["--help"]], ids=" ".join)
 def test_a_command_of_mailriver_can_be_parsed(words: list[str]) -> None:
     """It exists, with these options."""
     parse(words)
@@ -76,7 +69,7 @@ def test_a_command_that_does_not_exist_would_be_found() -> None:
 
 def test_each_target_of_make_exists() -> None:
     """In blocks and in the text."""
-    named = {target for program, *targets in commands() if program == "make" for target in targets}
+    named = {target for program, *targets in shell_commands("README.md") if program == "make" for target in targets}
     named |= set(re.findall(r"`make ([a-z]+)`", text_of("README.md")))
     assert named >= {"demo", "test", "check"}
     assert named <= set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
@@ -85,7 +78,7 @@ def test_each_target_of_make_exists() -> None:
 @pytest.mark.parametrize(("words", "says"), [(["--help"], "Usage: mailriver"), (["config"], "FETCH_PAGE_SIZE=300")])
 def test_what_changes_nothing_is_really_run(words: list[str], says: str) -> None:
     """On a machine without any setting."""
-    assert words in list(arguments())
+    assert words in list(arguments("README.md"))
     result = CliRunner().invoke(cli, words, prog_name="mailriver")
     assert result.exit_code == 0
     assert says in result.output

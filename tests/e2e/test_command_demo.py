@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -23,7 +24,10 @@ def test_the_demo_ends_with_agreement_though_events_come_late_twice_and_out_of_o
     done = demo("--recipients", "3000", "--seed", "11", "--seconds", "10")
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert lines[-1] == "rows compared 3000, different 0"
+    compared = re.fullmatch(r"rows compared (\d+), different 0", lines[-1])
+    assert compared is not None, done.stdout
+    assert int(compared[1]) > 3 * 3_000 - 100  # recipients, members, subscriptions, and what events leave elsewhere
+    assert any(re.fullmatch(r"rows audited \d+, drift 0", line) for line in lines)
     assert any("kill -9" in line for line in lines)
     (twice,) = [line for line in lines if "came twice" in line]
     assert int(twice.partition("so ")[2].split()[0].replace(",", "")) > 0, twice

@@ -14,6 +14,7 @@ from services.runtime.codecs import codec_for
 from services.storage.adapters.migrations import migrate
 from tests.support import definition
 from tests.support.apps import Apps, GroupOffsets, Stepped, publish
+from tests.support.commands import mailriver
 from tests.support.database_proxy import DatabaseProxy
 from tests.support.schemas import RAW_EVENT
 from tests.support.servers import KafkaServer
@@ -235,3 +236,21 @@ def test_a_storm_of_dead_letters_stops_storage(place: Place) -> None:
     app.for_seconds(1.5)
     assert place.letters() == []
     assert place.committed() == 0
+
+
+def test_what_the_last_audit_found_is_shown_as_metrics(place: Place) -> None:
+    """A command cannot be scraped: its result is kept, and storage looks it up."""
+    with psycopg.connect(place.database_url) as connection:
+        connection.execute("UPDATE mailriver.emails SET opened_count = 5 WHERE id = 'e1'")
+    storage = place.apps.storage()
+    storage.joins()
+    assert storage.counted("mailriver_storage_audit_timestamp_seconds") == 0
+    assert mailriver("audit", "--repair", DATABASE_URL=place.database_url).returncode == 0
+    other = place.apps.storage()
+    other.joins()
+    assert other.counts("mailriver_storage_audit_rows", "result") == {
+        "audited": len(RECIPIENTS) + 1,
+        "drifted": 1,
+        "repaired": 1,
+    }
+    assert other.counted("mailriver_storage_audit_timestamp_seconds") > 1e9

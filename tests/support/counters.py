@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import psycopg
 
-from services.storage.adapters.queries import query
+from services.storage.adapters.audit import Auditor
+from services.storage.core.audit import Drift
 
 
-def drifted(dsn: str) -> list[str]:
-    """The ids of the emails and members whose counters are not what a recount says."""
-    with psycopg.connect(dsn) as connection:
-        return [
-            each
-            for name in ("audit_emails", "audit_members")
-            for each in (connection.execute(query(name), {"after": "", "rows": 1_000_000}).fetchone() or ())[2]
-        ]
+def drifted(dsn: str) -> list[Drift]:
+    """Every stored value that is not what a recount says."""
+    with Auditor(dsn) as auditor:
+        return [drift for step in auditor.steps(repair=False) for drift in step.drifts]
+
+
+def miscounted(dsn: str) -> list[Drift]:
+    """Every counter of an email or a member that is not what a recount says."""
+    return [drift for drift in drifted(dsn) if drift.table in ("emails", "members")]
 
 
 def email_counters(dsn: str, email_id: str = "e1") -> tuple[int, ...] | None:

@@ -16,7 +16,7 @@ from services.runtime.bus.api import Record
 from services.runtime.codecs import codec_for
 from services.sandbox import newsletter as newsletters
 from services.sandbox.demo import fast_loops
-from services.sandbox.newsletter import Newsletter, RecipientTruth
+from services.sandbox.newsletter import Newsletter, Rows
 from services.sandbox.ports import free_port
 from services.sandbox.stack import SERVICES, Service
 from services.sandbox.truth import Comparison, compare
@@ -96,14 +96,14 @@ class River:
         """The committed records of one of this river's topics."""
         return read_committed(self.bootstrap, topics.prefixed(self.prefix, topic))
 
-    def compare(self, truth: Mapping[str, RecipientTruth]) -> Comparison:
-        """The recipients' rows against the truth."""
+    def compare(self, truth: Mapping[str, Rows]) -> Comparison:
+        """Every table against the truth."""
         with psycopg.connect(self.database_url) as connection:
             return compare(connection, truth)
 
     def wait_for(self, newsletter: Newsletter, *, seconds: float) -> Comparison:
         """Wait until every row agrees with the truth; on failure say how they differ and what the services said."""
-        truth = newsletters.expected_recipients(newsletter)
+        truth = newsletters.expected_tables(newsletter)
         last: list[Comparison] = []
 
         def agrees() -> bool:

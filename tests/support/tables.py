@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -26,3 +28,9 @@ def rows_of(markdown: str, *headings: str) -> list[list[str]]:
 def text_of(path: str) -> str:
     """A file of the project."""
     return (ROOT / path).read_text(encoding="utf-8")
+
+
+def shell_commands(path: str) -> list[list[str]]:
+    """The words of each line in a file's blocks of shell commands."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text_of(path), re.MULTILINE | re.DOTALL)
+    return [words for block in blocks for line in block.splitlines() if (words := shlex.split(line, comments=True))]

@@ -210,6 +210,17 @@ class GroupConsumer:
             lags.append(PartitionLag(place[0], place[1], behind, oldest_ms.get(place) if behind else None))
         return lags
 
+    def done_through(self, next_offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """For each assigned partition the offset below which there is no record left to process; asks nobody.
+
+        ``next_offsets``: the next offset to commit. Transaction marks behind the last record count as done once the
+        partition was read to its end.
+        """
+        return {place: self._past_marks(place, next_offsets[place]) for place in self.assigned & next_offsets.keys()}
+
+    def _past_marks(self, place: Partition, following: int) -> int:
+        return max(following, self._ends.get(place, -1)) if self._reached(place, following) else following
+
     def _reached(self, place: Partition, following: int) -> bool:
         return self._polled.get(place, following) <= following
 

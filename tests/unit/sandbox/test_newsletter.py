@@ -14,7 +14,9 @@ from services.sandbox.newsletter import (
     HeldBack,
     Newsletter,
     RecipientTruth,
+    Rows,
     expected_recipients,
+    expected_tables,
     first_to_be_seen,
     plan,
     totals,
@@ -174,3 +176,57 @@ def test_those_whose_events_come_first_can_be_held_back() -> None:
 def test_none_can_be_held_back_where_there_are_none() -> None:
     nobody = plan(0, seed=1, start=START, duration_seconds=1, late_seconds=0, domain="mg.example.com")
     assert first_to_be_seen(nobody, 2) == HeldBack((), START)
+
+
+def tables_of(*events: dict[str, Any]) -> dict[str, Rows]:
+    """What must become of one recipient whose events are these, in this order."""
+    bare = plan(1, seed=1, start=START, duration_seconds=0, late_seconds=0, domain="mg.example.com")
+    given = [
+        SimulatedEvent({"recipient": bare.address(0), "id": f"i{place}", **event}, 0.0, event["event"], "", 0)
+        for place, event in enumerate(events)
+    ]
+    return expected_tables(msgspec.structs.replace(bare, events=given))
+
+
+def failed(severity: str, timestamp: float, **status: Any) -> dict[str, Any]:
+    return {"event": "failed", "severity": severity, "timestamp": timestamp, "delivery-status": status}
+
+
+def test_a_permanent_failure_is_kept_before_every_temporary_one() -> None:
+    temporary = [failed("temporary", at, code=450, message="Wait", description=None) for at in (2.0, 9.0)]
+    permanent = [
+        failed("permanent", at, code="550", message="", description=None, **{"bounce-code": "5.1.1"})
+        for at in (5.0, 4.0)
+    ]
+    [(_, kept)] = tables_of(*temporary)["email_recipient_failures"].items()
+    assert kept[2:] == ("temporary", 450, None, "Wait", 9000, "i1")
+    [(_, kept)] = tables_of(*temporary, *permanent)["email_recipient_failures"].items()
+    assert kept[2:] == ("permanent", 550, "5.1.1", "Error 5.1.1", 4000, "i3")
+
+
+def test_a_complaint_and_what_mailgun_has_on_its_lists_suppress() -> None:
+    listed = failed("permanent", 5.0, code="605", message="", description="Not delivering")
+    tables = tables_of({"event": "complained", "timestamp": 5.0004}, listed, {"event": "complained", "timestamp": 4.9})
+    [(address, told)] = tables["suppressions"].items()
+    assert told[0] == "spam"
+    assert told[2:] == (4900, "i2")
+    [((suppressed, member_id), _)] = tables["suppression_members"].items()
+    assert (suppressed,) == address
+    assert tables["members"][member_id,][0] is True
+    [complaint] = tables["email_spam_complaint_events"].values()
+    assert complaint[1:] == (4900, "i2")
+    assert tables_of(listed)["suppressions"][address][0] == "bounce"
+    other = failed("permanent", 5.0, code=606, message="", description="Not delivering")
+    assert "suppressions" not in tables_of(other)
+
+
+def test_who_unsubscribes_leaves_the_newsletter_and_who_opens_was_seen() -> None:
+    tables = tables_of(*({"event": name, "timestamp": at} for name, at in (("opened", 3.0), ("opened", 7.0019))))
+    [member] = tables["members"].values()
+    assert member == (False, 7001, 1, 1, 1, 1, None)
+    assert len(tables["members_newsletters"]) == 1
+    [email] = tables["emails"].values()
+    assert email == (1, 0, 1, 0, 0)
+    tables = tables_of({"event": "unsubscribed", "timestamp": 3.0})
+    assert "members_newsletters" not in tables
+    assert list(tables["email_unsubscribe_events"]) == [("i0", 3000)]

@@ -1,0 +1,1 @@
+DELETE FROM mailriver.rebuilds WHERE topic = %(topic)s AND ended_at IS NULL
