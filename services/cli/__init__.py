@@ -72,6 +72,19 @@ def run_storage() -> None:
     _serve("storage", settings, build, DEPENDENCIES, WORKER)
 
 
+@run.command("console")
+def run_console() -> None:
+    """Serve the page and its API."""
+    from services.console.app import run as serve
+    from services.console.settings import ConsoleSettings
+    from services.runtime.codecs import codec_for
+
+    settings = settings_of(ConsoleSettings)
+    configure_logs("console", settings)
+    kafka_admin(settings)
+    sys.exit(serve(settings, codec_for(settings.schema_registry_url)))
+
+
 def _serve(
     service: str,
     settings: FetcherSettings | ProcessorSettings | StorageSettings,

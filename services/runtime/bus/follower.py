@@ -28,9 +28,10 @@ class Follower:
         self._consumer: Consumer | None = None
         self._places: list[Partition] = []
         self._unread: set[Partition] = set()
+        self._next: dict[Partition, int] = {}
 
     def open(self, timeout: float = 10.0) -> None:
-        """Begin to read. Blocks until the broker tells the partitions.
+        """Begin to read, or go on after what has :meth:`passed`. Blocks until the broker tells the partitions.
 
         Raises:
             Transient: it does not, or a topic is missing.
@@ -49,7 +50,9 @@ class Follower:
             )
         except KafkaException as error:
             raise misconfigured(error) from error
-        self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in self._places])
+        self._consumer.assign(
+            [TopicPartition(*place, self._next.get(place, OFFSET_BEGINNING)) for place in self._places]
+        )
 
     @property
     def is_open(self) -> bool:
@@ -83,6 +86,11 @@ class Follower:
                 self._on_error(failure.name(), failure.str())
         return records
 
+    def passed(self, records: Sequence[Record]) -> None:
+        """These are done with: they do not come again, whatever happens to this consumer."""
+        for record in records:
+            self._next[record.place] = record.offset + 1
+
     def prove(self) -> None:
         """Ask the broker something, since silence could be an outage as well. Blocks three seconds at most.
 
@@ -103,7 +111,7 @@ class Follower:
         return cast(Consumer, self._consumer)
 
     def close(self) -> None:
-        """Stop reading; :meth:`open` begins anew."""
+        """Stop reading, until :meth:`open`."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
