@@ -15,9 +15,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from services.console.adapters.commands import Commands
+from services.console.adapters.consumers import Consumers, ConsumersSource, ServicesSource
 from services.console.adapters.fetch_topics import WORKER as STATES
 from services.console.adapters.fetch_topics import FetchTopics
-from services.console.api import auth, loops, probes, schedules, stream
+from services.console.api import auth, consumers, loops, probes, schedules, stream
 from services.console.api.answers import refusal
 from services.console.api.middleware import BodyLimit, Surroundings, TooLarge, too_large
 from services.console.api.stream import Greeting, Hub, Source
@@ -31,6 +32,7 @@ from services.runtime import lifecycle, logs
 from services.runtime.asgi import AsgiServer
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.follower import Follower
+from services.runtime.bus.groups import Groups
 from services.runtime.bus.sender import Sender
 from services.runtime.clock import Clock
 from services.runtime.errors import Fatal, Transient
@@ -61,6 +63,7 @@ class ConsoleApp:
         self._parts.hub.close()
         self._parts.fetch_topics.close()
         self._parts.commands.close()
+        self._parts.consumers.close()
 
 
 class Parts:
@@ -79,7 +82,8 @@ class Parts:
             random=chassis.random,
         )
         self.commands = commands_of(kafka, codec, prefix, clock)
-        self.sources: list[Source] = []
+        self.consumers = Consumers(Groups(kafka, clock=clock, on_error=lambda _name, _text: None), prefix, clock)
+        self.sources: list[Source] = [ConsumersSource(self.consumers), ServicesSource(self.consumers)]
         self.hub = Hub(
             self.fetch_topics,
             self.sources,
@@ -105,6 +109,7 @@ class Parts:
             *auth.routes(self.sessions, auth.plain_form, chassis.clock, self.metrics),
             *loops.routes(self.fetch_topics),
             *schedules.routes(self.orders),
+            *consumers.routes(self.consumers),
             *stream.routes(self.hub, self.metrics),
         ]
 

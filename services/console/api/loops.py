@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from services.console.adapters.fetch_topics import FetchTopics
 from services.console.api.answers import answer
-from services.console.core.board import cursor_of, position_of
-from services.console.core.requests import limit_of
+from services.console.core.board import FIRST, Position
+from services.console.core.requests import after_of, cursor_of, limit_of
 from services.console.core.times import iso
 
 
@@ -18,7 +18,8 @@ def routes(fetch_topics: FetchTopics) -> list[Route]:
 
     async def loops(request: Request) -> Response:
         limit = limit_of(request.query_params.get("limit"))
-        page = fetch_topics.page(position_of(request.query_params.get("after")), limit)
+        after = after_of(request.query_params.get("after"), Position)
+        page = fetch_topics.page(after or FIRST, limit)
         known_at = fetch_topics.known_at
         return answer(
             {

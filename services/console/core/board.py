@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -11,7 +9,6 @@ from typing import TypeVar
 import msgspec
 
 from services.console.core.loops import LoopRow, loop_row
-from services.console.core.requests import BadRequest
 from services.console.core.schedules import Schedule, ScheduleRow, schedule_row
 from services.contracts.events import CancelFetch, FetchState, ScheduleFetch
 from services.contracts.reasons import Loop
@@ -30,26 +27,6 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 FIRST = Position(("", ""), "")
-
-
-def position_of(cursor: str | None) -> Position:
-    """The position in the text that an earlier page gave as ``next``.
-
-    Raises:
-        BadRequest: it is none.
-
-    """
-    if not cursor:
-        return FIRST
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=Position)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
-        raise BadRequest("after: give the `next` of an earlier answer as it was") from None
-
-
-def cursor_of(position: Position) -> str:
-    """The text of a position."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode()
 
 
 class Page(msgspec.Struct, frozen=True):
