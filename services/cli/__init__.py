@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from services.cli import loops
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
@@ -271,6 +272,10 @@ def up(recipients: int, every: float, data: Path | None) -> None:
     except MailriverError as error:
         fail(error)
     sys.exit(code)
+
+
+for command in (loops.show_loops, loops.schedule, loops.cancel):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,27 +13,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from services.console.adapters.commands import Commands
+from services.console.adapters.commands import commands_of
 from services.console.adapters.consumers import Consumers, ConsumersSource, ServicesSource
 from services.console.adapters.fetch_topics import WORKER as STATES
-from services.console.adapters.fetch_topics import FetchTopics
+from services.console.adapters.fetch_topics import FetchTopics, fetch_topics_of
 from services.console.api import auth, consumers, loops, probes, schedules, stream
 from services.console.api.answers import refusal
 from services.console.api.middleware import BodyLimit, Surroundings, TooLarge, too_large
 from services.console.api.stream import Greeting, Hub, Source
 from services.console.core.requests import BadRequest
-from services.console.core.schedules import schedule_id
 from services.console.metrics import ConsoleMetrics
 from services.console.settings import ConsoleSettings
-from services.contracts import topics
 from services.contracts.codec import Codec
 from services.runtime import lifecycle, logs
 from services.runtime.asgi import AsgiServer
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.follower import Follower
 from services.runtime.bus.groups import Groups
-from services.runtime.bus.sender import Sender
-from services.runtime.clock import Clock
 from services.runtime.errors import Fatal, Transient
 from services.runtime.lifecycle import Chassis
 
@@ -166,22 +161,6 @@ def _refused(_request: Request, error: Exception) -> Response:
 def _failed(request: Request, _error: Exception) -> Response:
     _log.exception("request_failed", method=request.method, path=request.url.path[:200])
     return refusal(500, "a fault of the console's; its log tells")
-
-
-def fetch_topics_of(prefix: str) -> tuple[str, ...]:
-    """The topics that tell of loops and schedules, with their prefix."""
-    return topics.prefixed(prefix, topics.FETCH_STATE), topics.prefixed(prefix, topics.FETCH_COMMANDS)
-
-
-def commands_of(kafka: KafkaConfig, codec: Codec, prefix: str, clock: Clock) -> Commands:
-    """The writer of commands, whose schedules get ids that nobody guesses or meets twice."""
-    return Commands(
-        Sender(kafka, on_error=lambda _name, _text: None),
-        codec,
-        prefix,
-        clock=clock,
-        new_id=lambda now: schedule_id(now, secrets.randbits(25)),
-    )
 
 
 def build(settings: ConsoleSettings, codec: Codec, chassis: Chassis, server: AsgiServer) -> ConsoleApp:

@@ -27,3 +27,7 @@ class ConsoleSettings(ConsoleAccessSettings, DomainSettings, DatabaseSettings, K
                 "set CONSOLE_TOKEN (or CONSOLE_TOKEN_FILE), or leave HTTP_HOST at 127.0.0.1"
             )
         return self
+
+
+class OrderSettings(DomainSettings, KafkaSettings):
+    """What an order of a fetch needs."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
-from services.console.core.schedules import Order
+from services.console.core.schedules import Order, schedule_id
 from services.contracts import topics
 from services.contracts.codec import Codec
 from services.contracts.events import CancelFetch, ScheduleFetch
 from services.contracts.registry import RegistryUnavailable
 from services.runtime.bus.api import Outgoing
+from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.sender import Sender
 from services.runtime.clock import Clock, micros
 from services.runtime.errors import Transient
@@ -60,3 +62,14 @@ class Commands:
     def close(self) -> None:
         """Let the producer go."""
         self._sender.close()
+
+
+def commands_of(kafka: KafkaConfig, codec: Codec, prefix: str, clock: Clock) -> Commands:
+    """The writer of commands, whose schedules get ids that nobody guesses or meets twice."""
+    return Commands(
+        Sender(kafka, on_error=lambda _name, _text: None),
+        codec,
+        prefix,
+        clock=clock,
+        new_id=lambda now: schedule_id(now, secrets.randbits(25)),
+    )

@@ -178,3 +178,8 @@ class FetchTopics:
             return
         if isinstance(message, (FetchState, ScheduleFetch, CancelFetch)):
             self._board.take(message)
+
+
+def fetch_topics_of(prefix: str) -> tuple[str, ...]:
+    """The topics that tell of loops and schedules, with their prefix."""
+    return topics.prefixed(prefix, topics.FETCH_STATE), topics.prefixed(prefix, topics.FETCH_COMMANDS)

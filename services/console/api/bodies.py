@@ -22,6 +22,6 @@ async def body_of(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.body(), type=kind)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"the body has another shape: {error}") from None
+        raise BadRequest(f"the body has another shape: {str(error)[:300]}") from None
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise BadRequest("the body is no JSON") from None

@@ -8,9 +8,8 @@ from starlette.routing import Route
 
 from services.console.adapters.fetch_topics import FetchTopics
 from services.console.api.answers import answer
-from services.console.core.board import FIRST, Position
-from services.console.core.requests import after_of, cursor_of, limit_of
-from services.console.core.times import iso
+from services.console.core.board import FIRST, Position, listing
+from services.console.core.requests import after_of, limit_of
 
 
 def routes(fetch_topics: FetchTopics) -> list[Route]:
@@ -20,14 +19,6 @@ def routes(fetch_topics: FetchTopics) -> list[Route]:
         limit = limit_of(request.query_params.get("limit"))
         after = after_of(request.query_params.get("after"), Position)
         page = fetch_topics.page(after or FIRST, limit)
-        known_at = fetch_topics.known_at
-        return answer(
-            {
-                "loops": page.loops,
-                "schedules": page.schedules,
-                "next": cursor_of(page.next) if page.next else None,
-                "as_of": iso(None if known_at is None else int(known_at * 1_000_000)),
-            }
-        )
+        return answer(listing(page, fetch_topics.known_at))
 
     return [Route("/api/loops", loops)]

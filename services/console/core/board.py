@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from services.console.core.loops import LoopRow, loop_row
+from services.console.core.requests import cursor_of
 from services.console.core.schedules import Schedule, ScheduleRow, schedule_row
+from services.console.core.times import iso
 from services.contracts.events import CancelFetch, FetchState, ScheduleFetch
 from services.contracts.reasons import Loop
 
@@ -35,6 +37,16 @@ class Page(msgspec.Struct, frozen=True):
     loops: list[LoopRow]
     schedules: list[ScheduleRow]
     next: Position | None
+
+
+def listing(page: Page, known_at: float | None) -> dict[str, Any]:
+    """A page as ``GET /api/loops`` gives it. ``known_at``: up to when it is known, in seconds."""
+    return {
+        "loops": page.loops,
+        "schedules": page.schedules,
+        "next": cursor_of(page.next) if page.next else None,
+        "as_of": iso(None if known_at is None else int(known_at * 1_000_000)),
+    }
 
 
 class Removed(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,8 @@ EVENT_TYPES = tuple(each.value for each in EventType if each is not EventType.UN
 _STATES = frozenset({QUEUED, RUNNING}) | ENDED
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_AGO = re.compile(r"-(?P<count>[0-9]{1,9})(?P<unit>[smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_DIGITS, _RANDOM_DIGITS = 9, 5
 
@@ -149,6 +152,21 @@ def instant_of(name: str, text: str) -> int:
     if instant.tzinfo is None:
         raise BadRequest(f"{name}: {text[:50]!r} has no zone; add Z for UTC, or an offset such as +02:00")
     return (instant - _EPOCH) // _MICROSECOND
+
+
+def moment_of(name: str, text: str, now: int) -> str:
+    """A time as a person types it: ``now``, so long ago (``-90s``, ``-30m``, ``-2h``, ``-1d``), or in ISO 8601 already.
+
+    ``name``: what it is, for the message; ``now``: microseconds.
+    """
+    if text == "now":
+        return str(iso(now))
+    if (ago := _AGO.fullmatch(text)) is None:
+        return text
+    since = now - int(ago["count"]) * _UNITS[ago["unit"]] * 1_000_000
+    if since < 0:
+        raise BadRequest(f"{name}: give a time after 1970")
+    return str(iso(since))
 
 
 def _types_of(names: list[str] | None) -> list[str] | None:
