@@ -45,7 +45,7 @@ class ConsoleApp:
     """The process's side of the console: the server and the followers have threads of their own."""
 
     def __init__(self, parts: Parts, server: AsgiServer, chassis: Chassis) -> None:
-        self._parts, self._server, self._chassis = parts, server, chassis
+        self.parts, self._server, self._chassis = parts, server, chassis
 
     def step(self) -> None:
         """Wait half a second. Raises Fatal if the server has ended by itself."""
@@ -55,10 +55,10 @@ class ConsoleApp:
 
     def close(self) -> None:
         """End the streams, and let go of Kafka."""
-        self._parts.hub.close()
-        self._parts.fetch_topics.close()
-        self._parts.commands.close()
-        self._parts.consumers.close()
+        self.parts.hub.close()
+        self.parts.fetch_topics.close()
+        self.parts.commands.close()
+        self.parts.consumers.close()
 
 
 class Parts:
