@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import Producer
 
 from services.contracts import topics
 from services.contracts.events import CancelFetch, ScheduleFetch
 from services.contracts.partitioning import partition_of
 from services.runtime.bus.api import Outgoing
 from services.runtime.bus.config import KafkaConfig
-from services.runtime.bus.producer import TransactionalProducer
-from services.runtime.clock import SystemClock
 from services.runtime.codecs import codec_for
 from tests.support.apps import Apps, GroupOffsets, publish
 from tests.support.console import DOMAIN, RunningConsole, loop_state, schedule_state, write_states
@@ -202,29 +201,27 @@ def test_lag_is_known_without_any_consumer(console: RunningConsole) -> None:
 def test_marks_of_transactions_are_no_lag(console: RunningConsole) -> None:
     """They follow the last record for ever, and nobody ever commits beyond them."""
     topic = f"{console.prefix}{topics.EMAIL_EVENTS}"
-    producer = TransactionalProducer(
-        KafkaConfig(console.bootstrap),
-        f"{console.prefix}marks",
-        clock=SystemClock(),
-        on_error=lambda _name, _text: None,
-    )
-    producer.open()
+    producer = Producer(KafkaConfig(console.bootstrap).producer(f"{console.prefix}marks"))
+    producer.init_transactions(20)
     offsets = GroupOffsets(console.bootstrap, f"{console.prefix}storage")
-    try:
-        for _ in range(2):
-            producer.commit([Outgoing(topic, b"k", b"v")], {}, None)
-        records = read_committed(console.bootstrap, topic)
-        console.until("/api/consumers", lambda it: lag_of(it, "storage") > 0, "the lag is told")
-        offsets.commit({records[0].place: records[0].offset + 1})
-        console.until("/api/consumers", lambda it: 0 < lag_of(it, "storage") < 4, "one is done")
-        (row,) = [row for row in console.get("/api/consumers")["consumers"] if row["lag_messages"]]
-        assert row["lag_seconds"] > 0.0
-        offsets.commit({records[1].place: records[1].offset + 1})
-        console.until("/api/consumers", lambda it: lag_of(it, "storage") == 0, "all is done")
-        producer.commit([Outgoing(topic, b"k", b"v")], {}, None)
-        console.until("/api/consumers", lambda it: lag_of(it, "storage") > 0, "there is lag again")
-    finally:
-        producer.close()
+
+    def publish_one() -> None:
+        producer.begin_transaction()
+        producer.produce(topic, b"v", b"k")
+        producer.commit_transaction(20)
+
+    publish_one()
+    publish_one()
+    records = read_committed(console.bootstrap, topic)
+    console.until("/api/consumers", lambda it: lag_of(it, "storage") > 0, "the lag is told")
+    offsets.commit({records[0].place: records[0].offset + 1})
+    console.until("/api/consumers", lambda it: 0 < lag_of(it, "storage") < 4, "one is done")
+    (row,) = [row for row in console.get("/api/consumers")["consumers"] if row["lag_messages"]]
+    assert row["lag_seconds"] > 0.0
+    offsets.commit({records[1].place: records[1].offset + 1})
+    console.until("/api/consumers", lambda it: lag_of(it, "storage") == 0, "all is done")
+    publish_one()
+    console.until("/api/consumers", lambda it: lag_of(it, "storage") > 0, "there is lag again")
 
 
 def test_a_service_is_up_as_long_as_its_group_has_a_member(console: RunningConsole, database_url: str) -> None:
