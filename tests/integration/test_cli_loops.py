@@ -131,7 +131,7 @@ def test_loops_are_shown_as_a_table(settings: dict[str, str]) -> None:
     write_states(bootstrap, prefix, states)
     shown = mailriver("loops", **settings)
     assert shown.returncode == 0, shown.stderr
-    for text in (DOMAIN, "latest", "idle", "1,234", "[red]401[/] says Mailgun", "s1", "running", "50%", "5,000"):
+    for text in (DOMAIN, "latest", "failed", "1,234", "[red]401[/] says Mailgun", "s1", "running", "50%", "5,000"):
         assert text in shown.stdout
 
 
