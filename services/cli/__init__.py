@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from services.cli import loops
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
@@ -70,6 +71,19 @@ def run_storage() -> None:
     settings = settings_of(StorageSettings)
     configure_logs("storage", settings)
     _serve("storage", settings, build, DEPENDENCIES, WORKER)
+
+
+@run.command("console")
+def run_console() -> None:
+    """Serve the page and its API."""
+    from services.console.app import run as serve
+    from services.console.settings import ConsoleSettings
+    from services.runtime.codecs import codec_for
+
+    settings = settings_of(ConsoleSettings)
+    configure_logs("console", settings)
+    kafka_admin(settings)
+    sys.exit(serve(settings, codec_for(settings.schema_registry_url)))
 
 
 def _serve(
@@ -258,6 +272,10 @@ def up(recipients: int, every: float, data: Path | None) -> None:
     except MailriverError as error:
         fail(error)
     sys.exit(code)
+
+
+for command in (loops.show_loops, loops.schedule, loops.cancel):
+    cli.add_command(command)
 
 
 def main() -> None:

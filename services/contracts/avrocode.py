@@ -170,6 +170,17 @@ else:
 }
 
 
+def is_flat(schema: Schema) -> bool:
+    """Whether no field of a record holds records: those are not written out here."""
+    return not any(
+        isinstance(field["type"], dict) and _is_record(field["type"].get("items")) for field in schema["fields"]
+    )
+
+
+def _is_record(avro_type: Any) -> bool:
+    return isinstance(avro_type, dict) and avro_type.get("type") == "record"
+
+
 def _kind(avro_type: Any) -> tuple[str, bool]:
     """The kind of a field's type, and whether it may be null."""
     if isinstance(avro_type, list) and len(avro_type) == 2 and avro_type[0] == "null":

@@ -13,7 +13,7 @@ import fastavro
 import msgspec
 
 from services.contracts import identity, topics
-from services.contracts.avrocode import HEADER_BYTES, UNREADABLE, UNWRITABLE, plain, reader, writer
+from services.contracts.avrocode import HEADER_BYTES, UNREADABLE, UNWRITABLE, is_flat, plain, reader, writer
 from services.contracts.events import MESSAGES, Message
 from services.contracts.registry import Schema, SchemaRegistry, UnknownSchema
 
@@ -110,28 +110,30 @@ class _Writer:
     __slots__ = ("_header", "_schema", "write")
 
     def __init__(self, schema: Schema, of: type[Message], header: bytes) -> None:
-        self.write: Callable[[Message], bytes] = writer(schema, cast(type[Any], of), header)
+        self.write: Callable[[Message], bytes] = (
+            writer(schema, cast(type[Any], of), header) if is_flat(schema) else self.write_unusual
+        )
         self._header = header
         self._schema = fastavro.parse_schema(plain(schema))
 
     def write_unusual(self, message: Message) -> bytes:
-        """What ``write`` left: long texts, and texts with lone surrogates."""
+        """What ``write`` left: long texts, texts with lone surrogates, and records in records."""
         stream = BytesIO()
         stream.write(self._header)
-        fields = {name: _without_surrogates(value) for name, value in msgspec.structs.asdict(message).items()}
-        fastavro.schemaless_writer(stream, self._schema, fields)
+        fields = msgspec.to_builtins(message, builtin_types=(bytes,))
+        fastavro.schemaless_writer(stream, self._schema, _without_surrogates(fields))
         return stream.getvalue()
 
 
 class _Reader:
     """Reads the records that were written with one schema, as our class says now."""
 
-    __slots__ = ("_of", "_ours", "_written", "read")
+    __slots__ = ("_is_flat", "_of", "_ours", "_written", "read")
 
     def __init__(self, written: Schema, ours: Schema, of: type[Message]) -> None:
-        self._of = of
+        self._of, self._is_flat = of, is_flat(ours)
         self._written, self._ours = fastavro.parse_schema(plain(written)), fastavro.parse_schema(plain(ours))
-        same = _shape(written) == _shape(ours)
+        same = self._is_flat and _shape(written) == _shape(ours)
         self.read: Callable[[bytes], Message] = reader(ours, cast(type[Any], of)) if same else self.read_unusual
 
     def read_unusual(self, data: bytes) -> Message:
@@ -149,7 +151,7 @@ class _Reader:
             raise NotAvro(f"no {self._of.__name__}: {type(error).__name__}: {detail}") from error
         if following := len(data) - stream.tell():
             raise NotAvro(f"{following} bytes follow the {self._of.__name__}")
-        return self._of(**fields)
+        return self._of(**fields) if self._is_flat else msgspec.convert(fields, self._of)
 
 
 def _full_name(schema: Schema) -> str:
@@ -165,4 +167,6 @@ def _shape(schema: Schema) -> list[tuple[str, Any]]:
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return identity.without_surrogates(value)
+    if isinstance(value, dict):
+        return {name: _without_surrogates(each) for name, each in value.items()}
     return [_without_surrogates(each) for each in value] if isinstance(value, list) else value

@@ -138,6 +138,17 @@ class CancelFetch(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: int
 
 
+class FetchSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a scheduled fetch's range, [begin, end), that is read side by side with the others."""
+
+    begin: int
+    end: int
+    cursor: int
+    """Where the next request begins: all before it is in the raw topic."""
+    boundary_ids: list[str]
+    """Ids of the slice's events at or after the cursor that are in the raw topic already."""
+
+
 class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     """Where one loop of one domain (or one scheduled fetch) stands: its record in the state topic.
 
@@ -156,6 +167,7 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     """All that Mailgun showed up to this instant is in the raw topic."""
     last_event_at: int | None = None
     last_started_at: int | None = None
+    """When the last run began; for a scheduled fetch when it began at all."""
     last_begin: int | None = None
     events_total: int = 0
     last_error: str | None = None
@@ -163,6 +175,8 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     """The ordered range of a scheduled fetch, [range_begin, range_end)."""
     range_end: int | None = None
     event_types: list[str] | None = None
+    slices: list[FetchSlice] = []
+    """What a scheduled fetch has still to read, in the order of time; what lies between two slices has been read."""
     updated_at: int
 
 

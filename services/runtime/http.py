@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -43,20 +44,34 @@ class _Quiet(WSGIRequestHandler):
         """A probe every few seconds is nothing to log."""
 
 
+PROBES = ("/livez", "/readyz", "/startupz")
+
+
+def probe(health: Health, path: str) -> tuple[HTTPStatus, bytes]:
+    """What the probe of this path answers: its status, and the JSON that names the failing parts."""
+    checks = dict(zip(PROBES, (health.live, health.ready, health.startup), strict=True))
+    check = checks.get(path)
+    faults = check() if check else {"path": "there is /livez, /readyz, /startupz and /metrics"}
+    failing = HTTPStatus.SERVICE_UNAVAILABLE if check else HTTPStatus.NOT_FOUND
+    return failing if faults else HTTPStatus.OK, json.dumps({"ok": not faults, "faults": faults}).encode()
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> Fatal:
+    """The port is in use, or the host is none of this machine's."""
+    return Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another, or 0")
+
+
 def probes(health: Health, registry: CollectorRegistry) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
     """The WSGI application: /livez, /readyz, /startupz and /metrics. Anything else is 404."""
     metrics = make_wsgi_app(registry)
-    checks = {"/livez": health.live, "/readyz": health.ready, "/startupz": health.startup}
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             return metrics(environ, start_response)  # type: ignore[no-any-return]  # the library does not say
-        check = checks.get(path)
-        faults = check() if check else {"path": "there is /livez, /readyz, /startupz and /metrics"}
-        status = "200 OK" if not faults else "503 Service Unavailable" if check else "404 Not Found"
-        body = json.dumps({"ok": not faults, "faults": faults}).encode()
-        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        status, body = probe(health, path)
+        reason = f"{status.value} {status.phrase}"
+        start_response(reason, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
     return application
@@ -75,7 +90,7 @@ class ProbeServer:
         try:
             self._server = make_server(host, port, probes(health, registry), _server_class(host, port), _Quiet)
         except OSError as error:
-            raise Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another, or 0") from None
+            raise cannot_listen(host, port, error) from None
         self.port = int(self._server.server_port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_CLOSE_SECONDS,), name="http", daemon=True

@@ -40,6 +40,17 @@ class App(Protocol):
         """Let go of everything; what is not finished is done again after the next start."""
 
 
+class Server(Protocol):
+    """What answers the probes, and perhaps more."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    def close(self) -> None:
+        """Stop listening; blocks for a few seconds at most."""
+
+
 class Chassis(msgspec.Struct, frozen=True):
     """What the process gives to the app that is built in it."""
 
@@ -83,8 +94,12 @@ def run(
     dependencies: tuple[str, ...],
     workers: tuple[str, ...],
     use_within: float = USE_SECONDS,
+    listen: Callable[[], Server] | None = None,
 ) -> int:
     """Run a service until it is told to stop; its exit code. Blocks.
+
+    ``listen``: opens the port of a service that serves more than the probes, and has to serve them too; it raises
+    Fatal where it cannot. Such a service begins to answer when its app is built.
 
     0: stopped as told. 1: something only a person can mend, said in the log.
     """
@@ -96,7 +111,7 @@ def run(
     registry.register(HealthCollector(service, health, clock))
     chassis = Chassis(service, uuid.uuid4().hex[:12], clock, random.random, registry, health, stop.event)
     try:
-        server = ProbeServer(settings.http_host, settings.http_port, health, registry)
+        server = listen() if listen else ProbeServer(settings.http_host, settings.http_port, health, registry)
     except Fatal as error:
         stop.restore()
         _log.critical("cannot_start", error=str(error))

@@ -114,7 +114,7 @@ def configure(service: str, *, level: str, redaction: Redaction, stream: TextIO 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore"):
+    for chatty in ("httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("librdkafka").filters[:] = [Repeats(_REPEAT_SECONDS)]
     structlog.contextvars.clear_contextvars()

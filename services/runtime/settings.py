@@ -155,14 +155,19 @@ class DatabaseSettings(Settings):
     database_url: Annotated[SecretStr, AfterValidator(_database_url)]
 
 
-class MailgunSettings(Settings):
-    """Which account and domains of Mailgun to read."""
+class DomainSettings(Settings):
+    """Which domains Mailgun sends for, and how long it keeps their events."""
+
+    mailgun_domains: Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]
+    mailgun_retention_hours: Interval = 24
+
+
+class MailgunSettings(DomainSettings):
+    """Which account of Mailgun to read."""
 
     mailgun_api_key: SecretStr
-    mailgun_domains: Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]
     mailgun_base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.mailgun.net"
     mailgun_tag: str | None = None
-    mailgun_retention_hours: Interval = 24
 
 
 class FetchSettings(Settings):
@@ -284,8 +289,9 @@ def _loaded(kind: type[S], environ: Mapping[str, str], read: Callable[[Path], st
         return kind.model_validate(values), faults
     except ValidationError as error:
         for each in error.errors(include_input=False, include_url=False):
-            name = str(each["loc"][0]).upper()
-            if name not in unreadable:
+            if not each["loc"]:  # of several settings together, which the sentence names
+                faults.append(each["msg"].removeprefix("Value error, "))
+            elif (name := str(each["loc"][0]).upper()) not in unreadable:
                 faults.append(f"{name}: {_sentence(each['type'], each['msg'], name)}")
         return None, faults
 

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-PORTS: Mapping[str, int] = {"fetcher": 8081, "processor": 8082, "storage": 8083}
+PORTS: Mapping[str, int] = {"console": 8080, "fetcher": 8081, "processor": 8082, "storage": 8083}
 """Where `mailriver up` puts the services."""
 
 

@@ -24,7 +24,8 @@ from services.sandbox.processes import Launch, ServerProcess
 from services.storage.adapters.migrations import migrate
 
 SERVICES = ("storage", "processor", "fetcher")
-"""In the order of their start: who reads comes before who writes."""
+"""The river, in the order of its start: who reads comes before who writes."""
+CONSOLE = "console"
 _STOP_SECONDS = 30.0
 
 Say = Callable[[str], None]
@@ -137,10 +138,13 @@ class Stack:
         return server.dsn
 
     def start_services(self, environ: Mapping[str, str], ports: Mapping[str, int]) -> None:
-        """The three services as child processes. ``environ``: their settings, over the stack's own environment."""
+        """Those services that have a port here, as child processes.
+
+        ``environ``: their settings, over the stack's own environment.
+        """
         logs = self.data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        for name in SERVICES:
+        for name in (each for each in (*SERVICES, CONSOLE) if each in ports):
             service = Service(name, ports[name], {**self._environ, **environ}, logs / f"{name}.log")
             self.services[name] = service
             service.start()

@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 from rich.console import Console
 
+from services.console.settings import ConsoleSettings
 from services.fetcher.settings import FetcherSettings
 from services.processor.settings import ProcessorSettings
 from services.runtime.clock import Deadline, SystemClock
@@ -26,7 +27,7 @@ from services.sandbox.mailgun import MailgunSimulator, Scenario
 from services.sandbox.ports import is_free
 from services.sandbox.progress import FlowDisplay, counted
 from services.sandbox.scrape import PORTS, FlowMeter, is_ready
-from services.sandbox.stack import Servers, Stack
+from services.sandbox.stack import CONSOLE, Servers, Stack
 from services.storage.settings import StorageSettings
 
 _LOOK_SECONDS = 1.0
@@ -89,6 +90,7 @@ def _tell(console: Console, stack: Stack, settings: Mapping[str, str], environ: 
         f"KAFKA_BOOTSTRAP_SERVERS={settings['KAFKA_BOOTSTRAP_SERVERS']}",
         f"DATABASE_URL={database_url}",
         f"MAILGUN_BASE_URL={settings['MAILGUN_BASE_URL']}",
+        f"CONSOLE=http://127.0.0.1:{PORTS[CONSOLE]}",
         *(f"{name}: http://127.0.0.1:{each.port}/metrics, log {each.log}" for name, each in stack.services.items()),
     ]
     for line in lines:
@@ -120,7 +122,7 @@ def _check(environ: Mapping[str, str]) -> None:
     simulated = {} if _has_key(environ) else fast_loops("http://127.0.0.1:1")
     whole = {**simulated, **{name: value for name, value in embedded.items() if name not in given}, **environ}
     faults = []
-    for kind in (FetcherSettings, ProcessorSettings, StorageSettings):
+    for kind in (FetcherSettings, ProcessorSettings, StorageSettings, ConsoleSettings):
         try:
             load(kind, whole)
         except SettingsError as error:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from services.contracts.codec import Codec
 from services.contracts.events import (
     CancelFetch,
     DeadLetterReplay,
     EmailBounced,
     EmailDelivered,
+    FetchSlice,
     FetchState,
     Message,
     RawMailgunEvent,
@@ -49,12 +52,22 @@ BOUNCED = EmailBounced(
     severity="permanent",
 )
 STATE = FetchState(domain="mg.example.com", loop="latest", state="idle", begin=NOW, boundary_ids=["a"], updated_at=NOW)
+SCHEDULED = msgspec.structs.replace(
+    STATE,
+    loop="scheduled",
+    schedule_id="s",
+    state="running",
+    slices=[
+        FetchSlice(begin=0, end=NOW // 2, cursor=NOW // 3, boundary_ids=["b", "c"]),
+        FetchSlice(begin=NOW // 2, end=NOW, cursor=NOW // 2, boundary_ids=[]),
+    ],
+)
 SCHEDULE = ScheduleFetch(
     schedule_id="s", domain="mg.example.com", begin=0, end=NOW, event_types=["failed"], requested_at=NOW
 )
 CANCEL = CancelFetch(schedule_id="s", domain="mg.example.com", requested_at=NOW)
 REPLAY = DeadLetterReplay(replayed_at=NOW, topic="email.events.dlq", partition=0, offset=41, to_topic="email.events")
-SAMPLES: tuple[Message, ...] = (RAW_EVENT, DELIVERED, BOUNCED, STATE, SCHEDULE, CANCEL, REPLAY)
+SAMPLES: tuple[Message, ...] = (RAW_EVENT, DELIVERED, BOUNCED, STATE, SCHEDULED, SCHEDULE, CANCEL, REPLAY)
 
 
 def file_codec() -> Codec:

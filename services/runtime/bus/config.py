@@ -135,13 +135,13 @@ class KafkaConfig:
             "isolation.level": "read_committed",
         }
 
-    def producer(self, transactional_id: str) -> dict[str, Any]:
-        """For an idempotent, transactional producer that partitions as Java's clients do."""
+    def producer(self, transactional_id: str | None = None) -> dict[str, Any]:
+        """For an idempotent producer that partitions as Java's clients do; a transactional one, if given an id."""
         return {
             **PRODUCER,
             **{k: v for k, v in self._properties.items() if k not in _CONSUMER_ONLY},
             "bootstrap.servers": self._bootstrap,
-            "transactional.id": transactional_id,
+            **({} if transactional_id is None else {"transactional.id": transactional_id}),
             "enable.idempotence": True,
             "acks": "all",
             "partitioner": "murmur2_random",

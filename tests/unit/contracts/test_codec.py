@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from io import BytesIO
 from time import perf_counter
 
+import fastavro
 import msgspec
 import pytest
 
@@ -17,6 +20,7 @@ from tests.support.schemas import (
     DELIVERED,
     RAW_EVENT,
     SAMPLES,
+    SCHEDULED,
     STATE,
     file_codec,
     files_of,
@@ -170,6 +174,25 @@ def test_a_newer_record_is_read_without_what_we_do_not_know() -> None:
     ours = codec.encode(topics.EMAIL_EVENTS, DELIVERED)
     assert ours[:5] == b"\0\0\0\0\2"
     assert codec.decode(b"\0\0\0\0\1" + ours[5:] + b"\2\4DE") == DELIVERED
+
+
+def test_a_state_of_before_the_slices_is_read_without_any() -> None:
+    """Id 11 is what the state topic holds from before."""
+    old = json.loads(resources.schema_files().texts["history/FetchState/1.avsc"])
+    stream = BytesIO()
+    fields = {name: value for name, value in msgspec.structs.asdict(STATE).items() if name != "slices"}
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(avrocode.plain(old)), fields)
+    assert file_codec().decode(b"\0\0\0\0\x0b" + stream.getvalue()) == STATE
+
+
+def test_a_lone_surrogate_in_a_record_of_a_record_is_replaced() -> None:
+    """Ids of a slice come from Mailgun as all others do."""
+    codec = file_codec()
+    part = msgspec.structs.replace(SCHEDULED.slices[0], boundary_ids=["a\ud800b"])
+    state = msgspec.structs.replace(SCHEDULED, slices=[part])
+    decoded = codec.decode(codec.encode(topics.FETCH_STATE, state))
+    part = msgspec.structs.replace(part, boundary_ids=["a\ufffdb"])
+    assert decoded == msgspec.structs.replace(SCHEDULED, slices=[part])
 
 
 @pytest.mark.parametrize("micros", [0, 1, -1, 2**41 - 1, 2**41, 2**48, 2**55 - 1, 2**55, 2**63 - 1, -(2**63)])

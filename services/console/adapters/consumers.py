@@ -1,0 +1,112 @@
+"""The consumer groups as Kafka tells them, asked once a second at most, however many want to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from services.console.core.consumers import (
+    READS,
+    SERVICES,
+    ConsumerRow,
+    Lag,
+    ServiceRow,
+    consumer_row,
+    service_row,
+)
+from services.contracts import topics
+from services.runtime.bus.groups import Groups
+from services.runtime.clock import Clock
+
+FRESH_SECONDS = 1.0
+EVERY_SECONDS = 2.0
+T = TypeVar("T")
+
+
+class Consumers:
+    """Lag and members of the services' groups. Safe for threads."""
+
+    def __init__(self, groups: Groups, prefix: str, clock: Clock) -> None:
+        """``prefix``: of topics and groups."""
+        self._groups, self._prefix, self._clock = groups, prefix, clock
+        self._asking = Lock()
+        self._lags: _Kept[list[Lag]] = _Kept(clock)
+        self._services: _Kept[list[ServiceRow]] = _Kept(clock)
+
+    def lags(self) -> list[ConsumerRow]:
+        """Every partition of every group, by group, topic and number. Blocks for Kafka, some seconds at most.
+
+        Raises:
+            Transient: Kafka is away, or a topic is missing.
+
+        """
+        with self._asking:
+            lags = self._lags.get(self._ask_lags)
+        now = self._clock.now()
+        return [consumer_row(lag, now) for lag in lags]
+
+    def services(self) -> list[ServiceRow]:
+        """Every service and whether it is there. Blocks and raises like :meth:`lags`."""
+        with self._asking:
+            return self._services.get(self._ask_services)
+
+    def _ask_lags(self) -> list[Lag]:
+        lags: list[Lag] = []
+        for service, read in READS.items():
+            group, names = f"{self._prefix}{service}", [topics.prefixed(self._prefix, topic) for topic in read]
+            found = self._groups.lag(group, names)
+            lags += [Lag(group, each.topic, each.partition, each.messages, each.oldest_ms) for each in found]
+        return sorted(lags, key=lambda lag: (lag.group, lag.topic, lag.partition))
+
+    def _ask_services(self) -> list[ServiceRow]:
+        members = self._groups.members([f"{self._prefix}{service}" for service in SERVICES])
+        return [service_row(service, members[f"{self._prefix}{service}"]) for service in SERVICES]
+
+    def close(self) -> None:
+        """Let the clients go."""
+        with self._asking:
+            self._groups.close()
+
+
+class _Kept(Generic[T]):
+    """An answer that is good for a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: tuple[float, T] | None = None
+
+    def get(self, ask: Callable[[], T]) -> T:
+        """The kept answer, or a new one."""
+        now = self._clock.monotonic()
+        if self._kept is None or now - self._kept[0] > FRESH_SECONDS:
+            self._kept = now, ask()
+        return self._kept[1]
+
+
+class ConsumersSource:
+    """The lags for the stream."""
+
+    name = "consumers"
+    every_seconds = EVERY_SECONDS
+
+    def __init__(self, consumers: Consumers) -> None:
+        self._consumers = consumers
+
+    def snapshot(self) -> Any:
+        """All of them."""
+        return {"consumers": self._consumers.lags()}
+
+
+class ServicesSource:
+    """The services for the stream."""
+
+    name = "services"
+    every_seconds = EVERY_SECONDS
+
+    def __init__(self, consumers: Consumers) -> None:
+        self._consumers = consumers
+
+    def snapshot(self) -> Any:
+        """All of them."""
+        return {"services": self._consumers.services()}
