@@ -14,6 +14,7 @@ import click
 
 from services.cli import loops
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
+from services.cli.dlq import dlq
 from services.runtime.errors import MailriverError, SettingsError
 from services.runtime.settings import KafkaSettings
 
@@ -30,6 +31,9 @@ def cli() -> None:
 
     Settings are environment variables; `mailriver config` prints those in force.
     """
+
+
+cli.add_command(dlq)
 
 
 @cli.group()

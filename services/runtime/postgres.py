@@ -23,14 +23,38 @@ def connect(
 ) -> psycopg.Connection:
     """Open a connection in autocommit mode; what ``dsn`` says itself is left as it says. Blocks.
 
-    ``options``: settings of the session, as ``-c name=value``. ``parameters``: more of libpq's.
+    See :func:`connection_parameters`, which takes the same.
 
     Raises:
         psycopg.Error: to be translated by the service, which knows what it means.
 
     """
+    ours = connection_parameters(
+        dsn,
+        application_name,
+        options=options,
+        connect_seconds=connect_seconds,
+        network_seconds=network_seconds,
+        **parameters,
+    )
+    return psycopg.connect(**ours, autocommit=True)
+
+
+def connection_parameters(
+    dsn: str,
+    application_name: str,
+    *,
+    options: str,
+    connect_seconds: int = CONNECT_SECONDS,
+    network_seconds: int = NETWORK_SECONDS,
+    **parameters: Any,
+) -> dict[str, Any]:
+    """What :func:`connect` gives to libpq, for those who leave connecting to a pool.
+
+    ``options``: settings of the session, as ``-c name=value``. ``parameters``: more of libpq's.
+    """
     given = conninfo_to_dict(dsn)
-    ours = {
+    return {
         "application_name": application_name,
         "connect_timeout": connect_seconds,
         "keepalives": 1,
@@ -42,7 +66,6 @@ def connect(
         **given,
         "options": f"{options} {given.get('options') or ''}".strip(),
     }
-    return psycopg.connect(**ours, autocommit=True)
 
 
 def one_line(error: psycopg.Error) -> str:

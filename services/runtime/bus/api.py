@@ -51,3 +51,10 @@ class PartitionLag(msgspec.Struct, frozen=True):
     """High watermark minus the next offset to commit."""
     oldest_ms: int | None
     """Timestamp of the oldest record not processed yet, as far as known; None if there is none."""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What a partition holds: the offsets from ``first`` to before ``end``; not each of them need hold a record."""
+
+    first: int
+    end: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from services.runtime.bus.client import log, translated
@@ -26,7 +26,7 @@ def admin_client(config: KafkaConfig) -> AdminClient:
         raise SettingsError([f"KAFKA_PROPERTIES_FILE: {error.args[0].str()}"]) from None
 
 
-def partitions_of(admin: AdminClient, topic: str, timeout: float = 10.0) -> list[int]:
+def partitions_of(client: AdminClient | Consumer, topic: str, timeout: float = 10.0) -> list[int]:
     """The numbers of a topic's partitions. Blocks.
 
     Raises:
@@ -34,7 +34,7 @@ def partitions_of(admin: AdminClient, topic: str, timeout: float = 10.0) -> list
 
     """
     try:
-        found = admin.list_topics(topic, timeout=timeout).topics[topic]
+        found = client.list_topics(topic, timeout=timeout).topics[topic]
     except KafkaException as error:
         raise translated(error.args[0], f"look up {topic}") from error
     if found.error is not None or not found.partitions:

@@ -50,6 +50,8 @@ class TransactionalProducer:
     ) -> None:
         """Write the records and commit the offsets in one transaction. Blocks until Kafka has both.
 
+        Without offsets the records alone make the transaction, and ``group_metadata`` is not looked at.
+
         Raises:
             Transient: nothing was written; the same can be done again (after a rebalance perhaps by somebody else).
             SessionLost: this producer is of no use any more; what became of the transaction is decided when the next
@@ -61,7 +63,8 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record, deadline)
-            self._send_offsets(offsets, group_metadata, deadline)
+            if offsets:
+                self._send_offsets(offsets, group_metadata, deadline)
             self._retrying(
                 lambda: self._producer.commit_transaction(max(1.0, deadline.remaining())), "commit", deadline
             )

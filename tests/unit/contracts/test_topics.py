@@ -100,7 +100,8 @@ def test_services_that_read_and_write_are_services() -> None:
     for spec in SPECS.values():
         assert set(spec.producers) <= services
         assert set(spec.consumers) <= services
-    assert SPECS[topics.RAW].consumers == SPECS[topics.EMAIL_EVENTS].producers == ("processor",)
+    assert SPECS[topics.RAW].consumers == ("processor",)
+    assert SPECS[topics.EMAIL_EVENTS].producers == ("processor", "console")
 
 
 def test_a_prefix_goes_before_the_name_and_not_into_the_subject() -> None:
