@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from services.console.adapters.fetch_topics import FetchTopics
-from services.console.core.board import Page, listing
+from services.console.core.board import FIRST, Page, listing
 from services.console.core.loops import LoopRow
 from services.console.core.schedules import DONE, ENDED, ScheduleRow, schedule_row
 from services.runtime.clock import SystemClock, micros
@@ -78,8 +78,7 @@ def _said(row: ScheduleRow) -> str:
 
 
 def _everything(fetch_topics: FetchTopics) -> Page:
-    _, (page,) = fetch_topics.everything(_ALL)
-    return page
+    return fetch_topics.page(FIRST, _ALL)
 
 
 def _print(fetch_topics: FetchTopics, console: Console, *, as_json: bool) -> None:

@@ -8,14 +8,20 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from services.console.settings import ConsoleSettings
 from services.fetcher.settings import FetcherSettings
 from services.processor.settings import ProcessorSettings
 from services.runtime.settings import GROUPS, Settings, is_secret
 from services.storage.settings import StorageSettings
 from tests.support.tables import ROOT, rows_of, text_of
 
-SERVICES: dict[str, type[Settings]] = {"F": FetcherSettings, "P": ProcessorSettings, "S": StorageSettings}
-USERS = ("fetcher", "processor", "storage", "runtime/bus", "cli")
+SERVICES: dict[str, type[Settings]] = {
+    "F": FetcherSettings,
+    "P": ProcessorSettings,
+    "S": StorageSettings,
+    "C": ConsoleSettings,
+}
+USERS = ("fetcher", "processor", "storage", "console", "runtime/bus", "cli")
 
 
 def fields() -> Iterator[tuple[str, FieldInfo]]:

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.console import app as console
+from services.console.settings import ConsoleSettings
 from services.fetcher import app as fetcher
 from services.fetcher.settings import FetcherSettings
 from services.processor import app as processor
 from services.processor.settings import ProcessorSettings
+from services.runtime.asgi import AsgiServer
 from services.runtime.clock import SystemClock
 from services.runtime.codecs import codec_for
 from services.runtime.health import Health
@@ -40,7 +43,7 @@ from tests.support.telemetry import (
 DOCUMENT = text_of("docs/telemetry.md")
 LABELS = {
     *("service", "version", "worker", "state", "dependency", "reason", "group", "topic", "partition", "event_type"),
-    *("outcome", "loop", "domain", "result", "code"),
+    *("outcome", "loop", "domain", "result", "code", "endpoint"),
 }
 ENVIRON = {
     "MAILGUN_API_KEY": "k",
@@ -53,6 +56,10 @@ APPS: dict[str, tuple[type[Settings], Build]] = {
     "F": (FetcherSettings, fetcher.build),
     "P": (ProcessorSettings, processor.build),
     "S": (StorageSettings, storage.build),
+    "C": (
+        ConsoleSettings,
+        lambda settings, codec, chassis: console.build(settings, codec, chassis, AsgiServer("127.0.0.1", 0).listen()),
+    ),
 }
 
 
@@ -60,7 +67,7 @@ APPS: dict[str, tuple[type[Settings], Build]] = {
 def chassis() -> Chassis:
     """As :func:`services.runtime.lifecycle.run` makes it."""
     clock, registry = SystemClock(), CollectorRegistry()
-    health = Health(clock, dependencies=("kafka", "database", "mailgun"), workers=(WORKER,))
+    health = Health(clock, dependencies=("kafka", "database", "mailgun"), workers=(WORKER, *console.WORKERS))
     show_build(registry, "service")
     registry.register(HealthCollector("service", health, clock))
     return Chassis("service", "test", clock, Random(1).random, registry, health, Event())
@@ -89,7 +96,7 @@ def test_what_is_in_every_service_is_the_chassis() -> None:
     for row in metric_rows():
         if row.services == ALL:
             assert row.name.startswith(("mailriver_build_", "mailriver_worker_", "mailriver_dependency_"))
-        for letter, name in (("F", "fetcher"), ("P", "processor"), ("S", "storage")):
+        for letter, name in (("F", "fetcher"), ("P", "processor"), ("S", "storage"), ("C", "console")):
             if row.name.startswith(f"mailriver_{name}_"):
                 assert row.services == letter
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
+from services.console.metrics import ConsoleMetrics
 from services.contracts.reasons import Loop
 from services.fetcher.core.cursor import Cursor
 from services.fetcher.core.loop import LoopState
@@ -28,7 +29,7 @@ from tests.support.tables import ROOT
 
 DOCUMENT = ROOT / "docs" / "telemetry.md"
 BEGIN, END = "<!-- metrics: made by python -m tests.support.telemetry -->", "<!-- /metrics -->"
-ALL = "F, P, S"
+ALL = "F, P, S, C"
 LEVELS = ("info", "warning", "error", "critical", "exception")
 
 
@@ -78,7 +79,9 @@ def registries() -> dict[str, CollectorRegistry]:
     ProcessorMetrics(processor, "processor", worker.dead)
     storage, worker = _consumer("storage")
     StorageMetrics(storage, worker.dead)
-    return {"F": fetcher, "P": processor, "S": storage}
+    console = _chassis("console")
+    ConsoleMetrics(console)
+    return {"F": fetcher, "P": processor, "S": storage, "C": console}
 
 
 def name_of(metric: Metric) -> str:

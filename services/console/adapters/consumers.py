@@ -18,6 +18,7 @@ from services.console.core.consumers import (
 from services.contracts import topics
 from services.runtime.bus.groups import Groups
 from services.runtime.clock import Clock
+from services.runtime.errors import Transient
 
 FRESH_SECONDS = 1.0
 EVERY_SECONDS = 2.0
@@ -70,18 +71,24 @@ class Consumers:
 
 
 class _Kept(Generic[T]):
-    """An answer that is good for a second."""
+    """An answer that is good for a second; so is a failure, since to fail takes long."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: tuple[float, T] | None = None
+        self._kept: T | Transient | None = None
+        self._at = 0.0
 
     def get(self, ask: Callable[[], T]) -> T:
         """The kept answer, or a new one."""
-        now = self._clock.monotonic()
-        if self._kept is None or now - self._kept[0] > FRESH_SECONDS:
-            self._kept = now, ask()
-        return self._kept[1]
+        if self._kept is None or self._clock.monotonic() - self._at > FRESH_SECONDS:
+            try:
+                self._kept = ask()
+            except Transient as error:
+                self._kept = error
+            self._at = self._clock.monotonic()
+        if isinstance(self._kept, Transient):
+            raise self._kept
+        return self._kept
 
 
 class ConsumersSource:

@@ -84,11 +84,6 @@ class FetchTopics:
         with self._news:
             return self._board.page(after, limit, micros(self._clock))
 
-    def everything(self, limit: int) -> tuple[int, list[Page]]:
-        """The present version, and all there is in pages of up to ``limit`` entries of each kind."""
-        with self._news:
-            return self._board.version, list(self._board.pages(limit, micros(self._clock)))
-
     def changes(self, since: int) -> Changes:
         """What has changed after a version."""
         with self._news:
@@ -157,27 +152,28 @@ class FetchTopics:
             self._news.notify_all()
 
     def _take(self, records: list[Record]) -> None:
+        decoded = [(record, self._decoded(record)) for record in records]  # takes its time: not under the lock
         with self._news:
-            for record in records:
-                self._take_one(record)
-                self._follower.passed([record])
+            for record, message in decoded:
+                if message is not None:
+                    self._board.take(message)
+                elif record.value is None and record.topic == self._state_topic and record.key is not None:
+                    domain, _, name = record.key.decode("utf-8", "replace").rpartition("/")
+                    self._board.remove(domain, name)
             self._news.notify_all()
+        self._follower.passed(records)
 
-    def _take_one(self, record: Record) -> None:
+    def _decoded(self, record: Record) -> FetchState | ScheduleFetch | CancelFetch | None:
         if record.value is None:
-            if record.topic == self._state_topic and record.key is not None:
-                domain, _, name = record.key.decode("utf-8", "replace").rpartition("/")
-                self._board.remove(domain, name)
-            return
+            return None
         try:
             message = self._codec.decode(record.value)
         except (NotAvro, UnknownSchema) as error:
             _log.warning(
                 "record_skipped", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error)
             )
-            return
-        if isinstance(message, (FetchState, ScheduleFetch, CancelFetch)):
-            self._board.take(message)
+            return None
+        return message if isinstance(message, (FetchState, ScheduleFetch, CancelFetch)) else None
 
 
 def fetch_topics_of(prefix: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from services.console.adapters.fetch_topics import FetchTopics
 from services.console.api.answers import refusal
 from services.console.api.middleware import STREAM
+from services.console.core.board import FIRST, Position
 from services.console.core.times import iso
 from services.console.metrics import ConsoleMetrics
 from services.runtime import logs
@@ -141,9 +142,11 @@ class Hub:
             self._wanted.set()
         try:
             yield self._hello()
-            version, pages = await anyio.to_thread.run_sync(self._fetch_topics.everything, _PAGE_ROWS)
-            for page in pages:
-                yield _event("loops", {"loops": page.loops, "schedules": page.schedules, "removed": _NOTHING})
+            version = self._fetch_topics.version
+            after: Position | None = FIRST
+            while after is not None:
+                shown, after = await anyio.to_thread.run_sync(self._page_after, after)
+                yield shown
             # What the queue holds may be older than these pages; so what changed since is told once more after it.
             self._tell_changes(reader, version)
             for name, data in self._known.items():
@@ -164,6 +167,11 @@ class Hub:
                 "domains": greeting.domains,
             },
         )
+
+    def _page_after(self, after: Position) -> tuple[ServerSentEvent, Position | None]:
+        page = self._fetch_topics.page(after, _PAGE_ROWS)
+        content = {"loops": page.loops, "schedules": page.schedules, "removed": _NOTHING}
+        return _event("loops", content), page.next
 
     def _tell_changes(self, reader: _Reader, since: int) -> None:
         changes = self._fetch_topics.changes(since)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -131,14 +131,6 @@ class Board:
             [schedule_row(key, self._schedules[key], now) for key in schedules],
             follows if more_loops or more_schedules else None,
         )
-
-    def pages(self, limit: int, now: int) -> Iterator[Page]:
-        """Everything, in pages."""
-        after: Position | None = FIRST
-        while after is not None:
-            page = self.page(after, limit, now)
-            yield page
-            after = page.next
 
     def changes(self, since: int, now: int) -> Changes:
         """What became different after a version."""

@@ -151,7 +151,10 @@ def instant_of(name: str, text: str) -> int:
         raise BadRequest(f"{name}: {text[:50]!r} is no time; write it as 2026-01-31T12:00:00Z") from None
     if instant.tzinfo is None:
         raise BadRequest(f"{name}: {text[:50]!r} has no zone; add Z for UTC, or an offset such as +02:00")
-    return (instant - _EPOCH) // _MICROSECOND
+    try:
+        return (instant.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    except OverflowError:
+        raise BadRequest(f"{name}: {text[:50]!r} is out of range in UTC") from None
 
 
 def moment_of(name: str, text: str, now: int) -> str:

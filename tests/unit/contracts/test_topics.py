@@ -96,7 +96,7 @@ def test_every_record_has_the_topic_that_declares_it() -> None:
 
 def test_services_that_read_and_write_are_services() -> None:
     """A misspelt one would mislead who reads the declarations."""
-    services = {"fetcher", "processor", "storage"}
+    services = {"fetcher", "processor", "storage", "console"}
     for spec in SPECS.values():
         assert set(spec.producers) <= services
         assert set(spec.consumers) <= services
