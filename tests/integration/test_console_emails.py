@@ -275,7 +275,7 @@ def test_lists_walk_an_index(application: psycopg.Connection) -> None:
     )
     application.execute(
         "INSERT INTO mailriver.email_recipient_failures (email_recipient_id, email_id, severity, message, failed_at, "
-        "event_id) SELECT 'r' || i, 'e' || (1 + i %% 999), 'temporary', 'x', now(), 'v' FROM generate_series(1, %s) AS i",
+        "event_id) SELECT 'r' || i, 'e' || (1 + i %% 999), 'temporary', 'x', now(), 'v' FROM generate_series(1, %s) i",
         (MANY,),
     )
     application.execute("ANALYZE mailriver.emails, mailriver.email_batches, mailriver.email_recipients")
