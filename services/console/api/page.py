@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+from typing_extensions import override
 
 from services.console import web
 
@@ -17,6 +18,7 @@ _REVALIDATE = {"Cache-Control": "no-cache"}
 class _Files(StaticFiles):
     """The folder of :mod:`services.console.web`, with types that do not depend on the machine."""
 
+    @override
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file, or 304, or 404 as an exception."""
         response = await super().get_response(path, scope)

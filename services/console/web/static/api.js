@@ -35,6 +35,7 @@ export const failuresPath = (emailId) => `/api/emails/${id(emailId)}/failures`;
 export const batchesPath = (emailId) => `/api/emails/${id(emailId)}/batches`;
 export const schedule = (order) => call("POST", "/api/schedules", order);
 export const cancel = (scheduleId) => call("DELETE", `/api/schedules/${id(scheduleId)}`);
+export const letter = ({ topic, partition, offset }) => call("GET", `/api/dlq/${id(topic)}/${partition}/${offset}`);
 export const replay = (order) => call("POST", "/api/dlq/replay", order);
 /** Whether the API answers and knows us: leads to the login if it does not. */
 export const probe = () => list("/api/loops", { limit: 1 }).catch(() => null);

@@ -49,11 +49,11 @@ class App extends Component {
       <main id="main" tabindex="-1" class=${known.connected || !known.everConnected ? "" : "stale"}>
         <${Overview} known=${known} now=${now} />
         <${Loops} loops=${known.loops} now=${now} />
-        <${Schedules} schedules=${known.schedules} seen=${known.seen} domains=${known.domains} retentionHours=${known.retentionHours}
+        <${Schedules} schedules=${known.schedules} domains=${known.domains} retentionHours=${known.retentionHours}
           eventTypes=${eventTypes} now=${now} ask=${this.ask} say=${this.say} />
-        <${Emails} emails=${known.emails} year=${day} />
-        <${Letters} dlq=${known.dlq} reasons=${reasons} now=${day} ask=${this.ask} />
-        <${Consumers} consumers=${known.consumers} />
+        <${Emails} emails=${known.emails} fault=${known.faults.emails} now=${day} />
+        <${Letters} dlq=${known.dlq} fault=${known.faults.dlq} reasons=${reasons} now=${day} ask=${this.ask} />
+        <${Consumers} consumers=${known.consumers} fault=${known.faults.consumers} />
       </main>
       <p class=${isSaid ? "said" : "said hidden"} role="status">${isSaid && said.text}</p>
       ${email !== null &&

@@ -5,7 +5,8 @@
  *   last_event_timestamp: string|null, fetched_through: string|null, lag_seconds: number|null, events_total: number,
  *   last_error: string|null}} Loop
  * @typedef {{id: string, domain: string, begin: string, end: string, state: string, fetched_through: string|null,
- *   events: number}} Schedule
+ *   events: number, progress: number, remaining_seconds: number|null, canceling: boolean, last_error: string|null,
+ *   updated_at: string|null}} Schedule
  * @typedef {{id: string, subject: string, newsletter_id: string|null, submitted_at: string, recipients: number,
  *   delivered: number, opened: number, clicked: number, failed: number}} Email
  * @typedef {{group: string, topic: string, partition: number, lag_messages: number|null,
@@ -32,10 +33,10 @@ export const NOTHING = Object.freeze({
   whole: false,
   loops: new Map(),
   schedules: new Map(),
-  seen: new Map(),
   emails: null,
   consumers: null,
-  services: [],
+  services: null,
+  faults: {},
   dlq: { records: {}, newest: null },
 });
 
@@ -50,7 +51,10 @@ export function after(known, type, data, at) {
   if (type === "lost") return { ...known, connected: false, whole: false };
   const heard = { ...known, connected: true, everConnected: true, heardAt: at };
   const change = CHANGES[type];
-  return change ? { ...heard, ...change(known, data, at) } : heard;
+  if (!change) return heard;
+  // What cannot be told at present stays as it was, with the reason beside it.
+  if (data.error) return { ...heard, faults: { ...known.faults, [type]: data.error } };
+  return { ...heard, faults: { ...known.faults, [type]: null }, ...change(known, data, at) };
 }
 
 const CHANGES = {
@@ -61,10 +65,10 @@ const CHANGES = {
     domains: data.domains,
     whole: false,
   }),
-  loops: (known, data, at) => {
+  loops: (known, data) => {
     const loops = merged(known.whole ? known.loops : [], data.loops, loopKey, (data.removed?.loops ?? []).map(joined));
     const schedules = merged(known.whole ? known.schedules : [], data.schedules, (each) => each.id, data.removed?.schedules);
-    return { loops, schedules, seen: firstSeen(known.seen, schedules, at), whole: true };
+    return { loops, schedules, whole: true };
   },
   emails: (_known, data) => ({ emails: data.emails }),
   consumers: (_known, data) => ({ consumers: data.consumers }),
@@ -87,34 +91,12 @@ function merged(before, changed, keyOf, removed) {
   return all;
 }
 
-/** Where each running schedule stood when this page first saw it running: the remaining time is told from there. */
-function firstSeen(before, schedules, at) {
-  const seen = new Map();
-  for (const [id, schedule] of schedules) {
-    if (schedule.state !== "running") continue;
-    seen.set(id, before.get(id) ?? { at, progress: progress(schedule) });
-  }
-  return seen;
-}
-
-/** How much of a scheduled range is fetched, from 0 to 1. @param {Schedule} schedule */
-export function progress(schedule) {
-  if (schedule.state === "done") return 1;
-  if (!schedule.fetched_through) return 0;
-  const [begin, end, through] = [schedule.begin, schedule.end, schedule.fetched_through].map(Date.parse);
-  return end > begin ? Math.min(1, Math.max(0, (through - begin) / (end - begin))) : 0;
-}
-
-/** Seconds until a running schedule is done, going on as since it was first seen; null while that cannot be told. */
-export function remainingSeconds(schedule, first, at) {
-  if (schedule.state !== "running" || !first) return null;
-  const [done, seconds] = [progress(schedule) - first.progress, (at - first.at) / 1000];
-  return done > 0 && seconds >= 2 ? ((1 - progress(schedule)) * seconds) / done : null;
-}
-
-/** Seconds from what a loop has fetched to now, by the server's clock; null if it has fetched nothing. */
+/**
+ * Seconds from what a loop has fetched to now, by the server's clock. Before its first complete run it is what the
+ * server last said; null if that is nothing.
+ */
 export function lagSeconds(loop, now) {
-  return loop.fetched_through ? Math.max(0, (now - Date.parse(loop.fetched_through)) / 1000) : null;
+  return loop.fetched_through ? Math.max(0, (now - Date.parse(loop.fetched_through)) / 1000) : loop.lag_seconds;
 }
 
 /** Whether a loop's lag is far above what it is made for. */

@@ -12,7 +12,7 @@ import { Component, html } from "./dom.js";
  * @property {any} fresh when it changes, the page is asked for at once
  * @property {any[]|null} live the newest entries, where the stream brings them: shown as the first page
  * @property {string} label what the list is of
- * @property {(rows: any[]) => any} children
+ * @property {(rows: any[], more: boolean) => any} children  `more`: there are further pages
  */
 export class Paged extends Component {
   state = { rows: null, next: null, pages: [null], fault: null, at: null };
@@ -56,7 +56,7 @@ export class Paged extends Component {
     const shown = isFirst && live ? live : rows;
     return html`<div class="paged">
       ${fault && html`<p class="fault" role="alert">${fault}</p>`}
-      ${shown === null ? !fault && html`<p class="empty">Loading …</p>` : children(shown)}
+      ${shown === null ? !fault && html`<p class="empty">Loading …</p>` : children(shown, Boolean(next))}
       ${(!isFirst || next) &&
       html`<nav class="pages" aria-label=${`Pages of ${label}`}>
         <button type="button" disabled=${isFirst} onClick=${() => this.load(pages.slice(0, -1))}>Newer</button>

@@ -2,6 +2,7 @@
 import { count, counted, duration } from "../format.js";
 import { byGroup } from "../model.js";
 import { html, Pure } from "../parts/dom.js";
+import { Unknown } from "../parts/fault.js";
 import { Table } from "../parts/table.js";
 
 const COLUMNS = [
@@ -14,11 +15,12 @@ const COLUMNS = [
 const seconds = (lag) => (lag === null ? "–" : duration(lag));
 
 export class Consumers extends Pure {
-  render({ consumers }) {
+  render({ consumers, fault }) {
     const groups = byGroup(consumers ?? []);
     return html`<section id="consumers" aria-labelledby="consumers-title">
       <h2 id="consumers-title">Consumers</h2>
-      ${groups.length === 0 && html`<p class="empty">${consumers ? "No consumer group reads here yet." : "Loading …"}</p>`}
+      <${Unknown} faults=${[fault]} />
+      ${groups.length === 0 && !fault && html`<p class="empty">${consumers ? "No consumer group reads here yet." : "Loading …"}</p>`}
       ${groups.map(
         (group) => html`<details key=${group.group} class="group-fold">
           <summary><strong>${group.group}</strong> <span class="lag">${counted(group.messages, "event")} behind, ${seconds(group.seconds)}</span>

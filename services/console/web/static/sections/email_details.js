@@ -71,7 +71,7 @@ export class EmailDetails extends Component {
 
   batches(id) {
     return html`<${Paged} key="batches" path=${batchesPath(id)} query=${QUERIES.batches} field="batches" limit=${50} seconds=${LOOK_SECONDS} label="batches">
-      ${(rows) => html`<${Table} caption="Batches" columns=${BATCH_COLUMNS} groups=${[{ key: "all", rows }]} keyOf=${(batch) => batch.id} empty="It has no batches." />`}
+      ${(rows) => html`<${Table} caption="Batches" columns=${BATCH_COLUMNS} groups=${[{ key: "all", rows }]} keyOf=${(batch) => String(batch.id)} empty="It has no batches." />`}
     </${Paged}>`;
   }
 }
@@ -96,7 +96,7 @@ function failureColumns(now) {
 }
 
 const BATCH_COLUMNS = [
-  { head: "Batch", names: true, cell: (batch) => html`${batch.id}<small class="muted id">${batch.provider_id ?? "no message id yet"}</small>` },
+  { head: "Batch", names: true, cell: (batch) => (batch.id === null ? "In no batch" : html`${batch.id}<small class="muted id">${batch.provider_id ?? "no message id yet"}</small>`) },
   { head: "Sent", numeric: true, cell: (batch) => count(batch.recipients) },
   ...["Delivered", "Opened", "Clicked", "Failed"].map((head) => ({
     head,

@@ -1,6 +1,7 @@
 /** The emails, newest first, with what became of them. */
 import { count } from "../format.js";
 import { html, Pure } from "../parts/dom.js";
+import { Unknown } from "../parts/fault.js";
 import { Paged } from "../parts/paged.js";
 import { Table } from "../parts/table.js";
 import { Share, Time } from "../parts/time.js";
@@ -12,11 +13,12 @@ const NO_QUERY = {};
 export const emailHash = (id) => `#emails/${encodeURIComponent(id)}`;
 
 export class Emails extends Pure {
-  render({ emails, year }) {
+  render({ emails, fault, now }) {
     return html`<section id="emails" aria-labelledby="emails-title">
       <h2 id="emails-title">Emails</h2>
+      <${Unknown} faults=${[fault]} />
       <${Paged} path="/api/emails" query=${NO_QUERY} field="emails" limit=${A_PAGE} seconds=${15} live=${emails} label="emails">
-        ${(rows) => html`<${Table} caption="Emails, newest first" columns=${columns(year)} groups=${[{ key: "all", rows }]}
+        ${(rows) => html`<${Table} caption="Emails, newest first" columns=${columns(now)} groups=${[{ key: "all", rows }]}
           keyOf=${(email) => email.id} empty="No email has been submitted yet." />`}
       </${Paged}>
     </section>`;

@@ -1,8 +1,9 @@
 /** Dead letters: why they died, what is in them, and the way back. */
-import { replay } from "../api.js";
+import { letter as askLetter, replay } from "../api.js";
 import { count, counted, shortened } from "../format.js";
-import { html, Pure } from "../parts/dom.js";
+import { Component, html, Pure } from "../parts/dom.js";
 import { Dialog } from "../parts/dialog.js";
+import { Unknown } from "../parts/fault.js";
 import { State } from "../parts/icon.js";
 import { Paged } from "../parts/paged.js";
 import { Table } from "../parts/table.js";
@@ -11,6 +12,8 @@ import { Time } from "../parts/time.js";
 const A_PAGE = 25;
 const MOST_SHOWN = 20_000;
 
+/** Whether a replay takes it: not again, and not what was too large to be kept whole. */
+const canReplay = (letter) => !letter.replayed_at && letter.size === null;
 const place = (letter) => `${letter.topic} / ${letter.partition} / ${letter.offset}`;
 
 export class Letters extends Pure {
@@ -28,7 +31,7 @@ export class Letters extends Pure {
     });
   }
 
-  render({ dlq, reasons, now }, { reason, open, replays }) {
+  render({ dlq, fault, reasons, now }, { reason, open, replays }) {
     const topics = Object.entries(dlq.records);
     return html`<section id="letters" aria-labelledby="letters-title">
       <div class="head">
@@ -42,9 +45,10 @@ export class Letters extends Pure {
           <span class="muted">${topics.map(([topic, records]) => `${topic}: ${count(records)}`).join(", ")}</span>
         </div>
       </div>
+      <${Unknown} faults=${[fault]} />
       <${Paged} path="/api/dlq" query=${{ reason }} field="records" limit=${A_PAGE} seconds=${15} fresh=${`${replays} ${topics}`} label="dead letters">
-        ${(rows) => html`<${Table} caption="Dead letters, newest first" columns=${this.columns(now)} groups=${[{ key: "all", rows }]}
-          keyOf=${place} empty=${reason ? "No dead letter has this reason." : "There are no dead letters."} />`}
+        ${(rows, more) => html`<${Table} caption="Dead letters, newest first" columns=${this.columns(now)} groups=${[{ key: "all", rows }]}
+          keyOf=${place} empty=${emptiness(reason, more)} />`}
       </${Paged}>
       ${open && html`<${Letter} letter=${open} now=${now} ask=${(question) => this.ask(question)} onClose=${() => this.setState({ open: null })} />`}
     </section>`;
@@ -62,11 +66,16 @@ export class Letters extends Pure {
         head: "Action",
         cell: (letter) => html`<span class="actions">
           <button type="button" aria-label=${`Look at ${place(letter)}`} onClick=${() => this.setState({ open: letter })}>Look</button>
-          <button type="button" aria-label=${`Replay ${place(letter)}`} disabled=${Boolean(letter.replayed_at)} onClick=${() => this.ask(oneOf(letter))}>Replay</button>
+          <button type="button" aria-label=${`Replay ${place(letter)}`} disabled=${!canReplay(letter)} onClick=${() => this.ask(oneOf(letter))}>Replay</button>
         </span>`,
       },
     ];
   }
+}
+
+function emptiness(reason, more) {
+  if (more) return "None among those looked at; older ones may be.";
+  return reason ? "No dead letter has this reason." : "There are no dead letters.";
 }
 
 function oneOf(letter) {
@@ -96,21 +105,45 @@ function allOf(reason, topics) {
   };
 }
 
-function Letter({ letter, now, ask, onClose }) {
-  const { text, left } = shortened(letter.payload ?? "", MOST_SHOWN);
-  const facts = [
+/** One dead letter, asked for whole: a list cuts what is long. */
+class Letter extends Component {
+  state = { whole: null, fault: null };
+
+  async componentDidMount() {
+    try {
+      this.setState({ whole: await askLetter(this.props.letter) });
+    } catch (refused) {
+      this.setState({ fault: refused.message });
+    }
+  }
+
+  render({ letter: listed, now, ask, onClose }, { whole, fault }) {
+    const letter = whole ?? listed;
+    return html`<${Dialog} title=${`Dead letter: ${letter.reason}`} onClose=${onClose}>
+      ${fault && html`<p class="fault" role="alert">${fault}</p>`}
+      <dl class="facts">${facts(letter, now).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd key=${`${name}:`}>${value}</dd>`)}</dl>
+      ${letter.decoded && html`<${Text} name="What it holds" text=${letter.decoded} />`}
+      <${Text} name="Payload" text=${letter.payload ?? "(none)"} />
+      ${canReplay(letter) && html`<p class="actions"><button type="button" class="main" onClick=${() => ask(oneOf(letter))}>Replay</button></p>`}
+    </${Dialog}>`;
+  }
+}
+
+function facts(letter, now) {
+  return [
     ["Error", letter.error],
     ["Stage", letter.stage],
     ["Time (UTC)", html`<${Time} at=${letter.timestamp} now=${now} />`],
     ["Dead letter at", place(letter)],
     ["Came from", `${letter.original_topic} / ${letter.original_partition} / ${letter.original_offset}`],
     ["Replayed", letter.replayed_at ? html`<${Time} at=${letter.replayed_at} now=${now} />` : "no"],
+    ...(letter.size === null ? [] : [["Size", `${count(letter.size)} bytes; only the beginning is kept, so it cannot be replayed`]]),
   ];
-  return html`<${Dialog} title=${`Dead letter: ${letter.reason}`} onClose=${onClose}>
-    <dl class="facts">${facts.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd key=${`${name}:`}>${value}</dd>`)}</dl>
-    <h3>Payload</h3>
-    <pre tabindex="0" aria-label="Payload">${text}</pre>
-    ${left > 0 && html`<p class="muted">${count(left)} more characters: \`mailriver dlq show\` has the whole of it.</p>`}
-    ${!letter.replayed_at && html`<p class="actions"><button type="button" class="main" onClick=${() => ask(oneOf(letter))}>Replay</button></p>`}
-  </${Dialog}>`;
+}
+
+function Text({ name, text: all }) {
+  const { text, left } = shortened(all, MOST_SHOWN);
+  return html`<h3>${name}</h3>
+    <pre tabindex="0" aria-label=${name}>${text}</pre>
+    ${left > 0 && html`<p class="muted">${count(left)} more characters: <code>mailriver dlq show</code> has the whole of it.</p>`}`;
 }

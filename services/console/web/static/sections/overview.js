@@ -2,26 +2,28 @@
 import { count, duration } from "../format.js";
 import { byGroup, hasEnded, isInTrouble, lagSeconds } from "../model.js";
 import { html } from "../parts/dom.js";
+import { Unknown } from "../parts/fault.js";
 import { Icon } from "../parts/icon.js";
 
 export function Overview({ known, now }) {
-  const dead = known.services.filter((service) => service.state === "down");
+  const dead = (known.services ?? []).filter((service) => service.state === "down");
   return html`<section id="overview" aria-labelledby="overview-title">
     <h2 id="overview-title">Overview</h2>
     <div aria-live="polite">
       ${dead.length > 0 &&
-      html`<p class="alarm"><${Icon} name="down" /><span><strong>${dead.map((service) => service.name).join(" and ")}
+      html`<p class="alarm"><${Icon} name="down" /><span><strong>${dead.map((service) => service.service).join(" and ")}
         ${dead.length === 1 ? " is dead" : " are dead"}</strong>: nothing answers there. What comes in waits in Kafka; nothing is lost while it does not
         stand still beyond the topics' retention.</span></p>`}
     </div>
     <ul class="services" aria-label="Services">
-      ${known.services.map(
-        (service) => html`<li key=${service.name} class=${`service service-${service.state}`}>
-          <${Icon} name=${service.state} /><strong>${service.name}</strong>
+      ${(known.services ?? []).map(
+        (service) => html`<li key=${service.service} class=${`service service-${service.state}`}>
+          <${Icon} name=${service.state} /><strong>${service.service}</strong>
           <span>${service.state === "down" ? "dead" : members(service)}</span>
         </li>`,
       )}
     </ul>
+    <${Unknown} faults=${[known.faults.services]} />
     <dl class="figures">
       ${figures(known, now).map(
         ([name, value, note, isBad]) => html`<div key=${name} class=${isBad ? "figure bad" : "figure"}>
@@ -35,8 +37,7 @@ export function Overview({ known, now }) {
 }
 
 function members(service) {
-  const number = Array.isArray(service.members) ? service.members.length : service.members;
-  return number > 1 ? `up, ${number} members` : "up";
+  return service.members > 1 ? `up, ${service.members} members` : "up";
 }
 
 function figures(known, now) {
@@ -55,6 +56,6 @@ function figures(known, now) {
     ["Behind Mailgun", loops.length ? duration(lags.reduce((most, lag) => Math.max(most, lag), 0)) : "–", "the latest loops, at most", false],
     ["Schedules", count(active), "queued or running", false],
     ["Consumer lag", count(waiting), waiting ? `events, ${duration(oldest)} at most` : "events waiting", false],
-    ["Dead letters", count(letters), "in the topics", false],
+    ["Dead letters", count(letters), "at most, replayed ones too", false],
   ];
 }

@@ -1,7 +1,7 @@
 /** Ordered ranges: what runs with its bar, what has ended folded. */
 import { cancel } from "../api.js";
 import { count, counted, duration, instant } from "../format.js";
-import { hasEnded, progress, remainingSeconds } from "../model.js";
+import { hasEnded } from "../model.js";
 import { html, Pure, remembered } from "../parts/dom.js";
 import { State } from "../parts/icon.js";
 import { Slices } from "../parts/slices.js";
@@ -14,13 +14,13 @@ const A_PAGE = 20;
 
 export class Schedules extends Pure {
   ordered = remembered((schedules) => {
-    const all = [...schedules.values()].sort((one, other) => Date.parse(other.end) - Date.parse(one.end));
+    const all = [...schedules.values()].sort((one, other) => (other.requested_at ?? other.end).localeCompare(one.requested_at ?? one.end));
     return { active: all.filter((each) => !hasEnded(each)), ended: all.filter(hasEnded) };
   });
 
-  render({ schedules, seen, domains, retentionHours, eventTypes, now, ask, say }) {
+  render({ schedules, domains, retentionHours, eventTypes, now, ask, say }) {
     const { active, ended } = this.ordered(schedules);
-    const table = (caption, rows, empty) => html`<${Table} caption=${caption} columns=${columns(seen, now, ask)}
+    const table = (caption, rows, empty) => html`<${Table} caption=${caption} columns=${columns(now, ask)}
       groups=${[{ key: "all", rows }]} keyOf=${(each) => each.id} empty=${empty} />`;
     return html`<section id="schedules" aria-labelledby="schedules-title">
       <h2 id="schedules-title">Schedules</h2>
@@ -40,26 +40,26 @@ export class Schedules extends Pure {
   }
 }
 
-function columns(seen, now, ask) {
+function columns(now, ask) {
   return [
-    { head: "Domain", names: true, cell: (each) => html`${each.domain}<small class="muted id">${each.id}</small>` },
+    { head: "Domain", names: true, cell: (each) => html`${each.domain}<small class="muted id">${each.id}</small>
+      ${each.event_types && html`<small class="muted types-of">${each.event_types.join(", ")}</small>`}` },
     { head: "Range (UTC)", cell: (each) => html`<span class="range"><${Time} at=${each.begin} now=${now} /> <span class="muted">to</span> <${Time} at=${each.end} now=${now} /></span>` },
     { head: "State", cell: (each) => html`<${State} state=${each.state} />` },
     { head: "Progress", cell: (each) => html`<${Bar} schedule=${each} />` },
     { head: "Events", numeric: true, cell: (each) => count(each.events) },
-    { head: "Remaining", numeric: true, cell: (each) => remaining(each, seen, now) },
+    { head: "Remaining", numeric: true, cell: (each) => remaining(each) },
     { head: "Action", cell: (each) => html`<${Cancel} schedule=${each} now=${now} ask=${ask} />` },
   ];
 }
 
-function remaining(schedule, seen, now) {
-  const seconds = remainingSeconds(schedule, seen.get(schedule.id), Date.now());
-  if (seconds !== null) return `about ${duration(Math.max(1, seconds))}`;
-  return html`<span class="muted">${schedule.state === "running" ? "measuring" : "–"}</span>`;
+function remaining({ remaining_seconds: seconds, state }) {
+  if (seconds !== null && state === "running") return `about ${duration(Math.max(1, seconds))}`;
+  return html`<span class="muted">${state === "running" ? "measuring" : "–"}</span>`;
 }
 
 function Bar({ schedule }) {
-  const percent = Math.floor(progress(schedule) * 100);
+  const percent = Math.floor(schedule.progress * 100);
   return html`<span class="progress">
     <span class=${`bar bar-${schedule.state}`} role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percent}
       aria-label=${`Fetched of ${schedule.domain}`}><span class="fill" style=${{ width: `${percent}%` }}></span></span>
@@ -72,6 +72,7 @@ function Cancel({ schedule, now, ask }) {
     const error = schedule.last_error;
     return error ? html`<span class="bad error">${error}</span>` : html`<span class="muted">–</span>`;
   }
+  if (schedule.canceling) return html`<span class="muted">cancelling …</span>`;
   const range = `${instant(schedule.begin, now)} to ${instant(schedule.end, now)}`;
   const question = {
     title: "Cancel this fetch?",
