@@ -35,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (audit, dlq, rebuild):
+for command in (loops.show_loops, loops.schedule, loops.cancel, dlq, audit, rebuild):
     cli.add_command(command)
 
 
@@ -279,10 +279,6 @@ def up(recipients: int, every: float, data: Path | None) -> None:
     except MailriverError as error:
         fail(error)
     sys.exit(code)
-
-
-for command in (loops.show_loops, loops.schedule, loops.cancel):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,11 +14,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from services.console import web
 from services.console.adapters.commands import commands_of
 from services.console.adapters.consumers import Consumers, ConsumersSource, ServicesSource
+from services.console.adapters.dead_letters import DeadLettersSource
+from services.console.adapters.emails import EmailsSource
 from services.console.adapters.fetch_topics import WORKER as STATES
 from services.console.adapters.fetch_topics import FetchTopics, fetch_topics_of
-from services.console.api import auth, consumers, loops, probes, schedules, stream
+from services.console.adapters.live import DeadLettersLive, EmailsLive
+from services.console.adapters.replays import Replays
+from services.console.api import auth, consumers, dead_letters, emails, loops, page, probes, schedules, stream
 from services.console.api.answers import refusal
 from services.console.api.middleware import BodyLimit, Surroundings, TooLarge, too_large
 from services.console.api.stream import Greeting, Hub, Source
@@ -37,6 +43,7 @@ WEB = "web"
 WORKERS = (WEB, STATES)
 DEPENDENCIES = ("kafka", "database")
 _STEP_SECONDS = 0.5
+_LOOK_SECONDS = 5.0
 _BEAT_SECONDS = 1.0
 _log = logs.get("console")
 
@@ -46,12 +53,18 @@ class ConsoleApp:
 
     def __init__(self, parts: Parts, server: AsgiServer, chassis: Chassis) -> None:
         self.parts, self._server, self._chassis = parts, server, chassis
+        self._looked = -_LOOK_SECONDS
 
     def step(self) -> None:
         """Wait half a second. Raises Fatal if the server has ended by itself."""
         if not self._server.running:
             raise Fatal("the console's server has ended; the log tells why")
         self._chassis.stop.wait(_STEP_SECONDS)
+        # Readiness tells of real uses; with nobody at the page there would be none.
+        if self._chassis.clock.monotonic() - self._looked >= _LOOK_SECONDS:
+            with contextlib.suppress(Transient):
+                self.parts.emails_live.snapshot()
+            self._looked = self._chassis.clock.monotonic()
 
     def close(self) -> None:
         """End the streams, and let go of Kafka."""
@@ -59,6 +72,8 @@ class ConsoleApp:
         self.parts.fetch_topics.close()
         self.parts.commands.close()
         self.parts.consumers.close()
+        self.parts.dead_letters.close()
+        self.parts.emails.close()
 
 
 class Parts:
@@ -78,7 +93,16 @@ class Parts:
         )
         self.commands = commands_of(kafka, codec, prefix, clock)
         self.consumers = Consumers(Groups(kafka, clock=clock, on_error=lambda _name, _text: None), prefix, clock)
-        self.sources: list[Source] = [ConsumersSource(self.consumers), ServicesSource(self.consumers)]
+        self.emails = EmailsSource(settings.database_url.get_secret_value())
+        self.dead_letters = DeadLettersSource(kafka, codec, prefix, clock=clock)
+        self.replays = Replays(kafka, codec, prefix, clock=clock, registry=chassis.registry)
+        self.emails_live = EmailsLive(self.emails, health)
+        self.sources: list[Source] = [
+            self.emails_live,
+            ConsumersSource(self.consumers),
+            ServicesSource(self.consumers),
+            DeadLettersLive(self.dead_letters),
+        ]
         self.hub = Hub(
             self.fetch_topics,
             self.sources,
@@ -101,11 +125,14 @@ class Parts:
         """All that is served."""
         return [
             *probes.routes(chassis.health, chassis.registry),
-            *auth.routes(self.sessions, auth.plain_form, chassis.clock, self.metrics),
+            *auth.routes(self.sessions, lambda _request, wrong: web.login(wrong), chassis.clock, self.metrics),
             *loops.routes(self.fetch_topics),
             *schedules.routes(self.orders),
             *consumers.routes(self.consumers),
+            *emails.routes(self.emails),
+            *dead_letters.routes(self.dead_letters, self.replays),
             *stream.routes(self.hub, self.metrics),
+            *page.routes(),
         ]
 
 

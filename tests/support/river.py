@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -43,8 +43,9 @@ class River:
         base_url: str,
         folder: Path,
         settings: Mapping[str, str],
+        names: Sequence[str] = SERVICES,
     ) -> None:
-        """``folder``: of the logs. ``settings``: over those of the sandbox."""
+        """``folder``: of the logs. ``settings``: over those of the sandbox. ``names``: of the services."""
         self.bootstrap, self.database_url, self.prefix, self.folder = bootstrap, database_url, prefix, folder
         self.codec = codec_for(None)
         create_topics(bootstrap, prefix)
@@ -61,7 +62,7 @@ class River:
         }
         taken: set[int] = set()
         self.services: dict[str, Service] = {}
-        for name in SERVICES:
+        for name in names:
             taken.add(port := free_port(taken))
             self.services[name] = Service(name, port, environ, folder / f"{name}.log")
 
@@ -74,7 +75,7 @@ class River:
 
     def start(self, *names: str) -> None:
         """Start these services, or all."""
-        for name in names or SERVICES:
+        for name in names or self.services:
             self.services[name].start()
 
     def kill(self, name: str) -> None:
