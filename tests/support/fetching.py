@@ -108,7 +108,7 @@ class Fetcher:
     @property
     def states(self) -> dict[tuple[str, Loop], LoopState]:
         """The states of the loops that it holds."""
-        return {(task.state.domain, task.state.loop): task.state for task in self.app._leases.tasks}
+        return {(task.state.domain, task.state.loop): task.state for task in self.app._leases.loops}
 
     @property
     def domains(self) -> set[str]:
