@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from services.fetcher.core import schedule as schedules
 from services.fetcher.core.cursor import MILLISECOND, SECOND
@@ -200,5 +201,6 @@ class Lockstep(Runner):
 class AllAtOnce(Random):
     """The greatest of every choice."""
 
+    @override
     def randint(self, a: int, b: int) -> int:
         return max(a, b)
