@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from services.contracts.events import FetchState
+from services.contracts.partitioning import partition_of
 from services.contracts.reasons import Loop
 from services.fetcher.task import REFUSED_SECONDS
 from services.sandbox.mailgun import MailgunSimulator, Scenario
@@ -34,6 +35,7 @@ from tests.support.servers import KafkaServer
 
 pytestmark = pytest.mark.integration
 OTHER = "mg.example.org"
+NAMES = [f"unknown{number}.example.net" for number in range(20)]
 HOUR = 3600.0
 
 
@@ -128,8 +130,10 @@ def test_no_command_holds_up_the_next(
     orders.send_bytes(b"\0\0\0\x03\xe7abc")
     orders.send(order("backwards", begin, begin - 1), order("nothing", begin, begin))
     orders.send(order("types", begin, begin + 1, types=["opend"]), order("1969", -5, begin))
-    orders.send(order("unknown", begin, begin + 1, domain="elsewhere.example.com"))
-    orders.send(order("astray", begin, begin + 1, domain=OTHER), key="mg3.example.net")
+    here = partition_of(DOMAIN.encode(), 6)
+    elsewhere = next(name for name in NAMES if partition_of(name.encode(), 6) != here)
+    orders.send(order("unknown", begin, begin + 1, domain=elsewhere))
+    orders.send(order("astray", begin, begin + 1, domain=elsewhere), key=DOMAIN)
     orders.send(order("latest", begin, begin + 1), order("", begin, begin + 1))
     orders.send(cancellation("never-heard-of"), order("good", begin, begin + 10), order("good", 1, 2))
     with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url) as fetcher:
