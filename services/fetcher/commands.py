@@ -54,7 +54,7 @@ class CommandReader:
         if not isinstance(command, ScheduleFetch | CancelFetch):
             return self._passed_over(record, UNREADABLE, f"{type(command).__name__} is no command")
         if not schedules.is_usable(command):
-            return self._passed_over(record, REFUSED, "its schedule id cannot be one")
+            return self._passed_over(record, REFUSED, "its schedule id or domain can be none")
         if self._partition_of(command.domain) != record.partition:
             return self._passed_over(record, REFUSED, "its key is not its domain, so it is in a wrong partition")
         key = schedules.key_of(command.domain, command.schedule_id)

@@ -17,9 +17,10 @@ from services.fetcher.core.slices import Slice, cut_range
 QUEUED, RUNNING, DONE, CANCELED, FAILED = "queued", "running", "done", "canceled", "failed"
 KEPT = 30 * 86_400 * SECOND
 """An ended schedule is forgotten after 30 days: long after its command, which the commands topic keeps for 7."""
-_LATEST = 253_402_300_800 * SECOND
+_LATEST = 253_402_300_799 * SECOND
 _ERROR_CHARACTERS = 300
 _ID_CHARACTERS = 300
+_DOMAIN_CHARACTERS = 253
 
 
 class Sweep(msgspec.Struct, frozen=True):
@@ -84,23 +85,27 @@ def key_of(domain: str, schedule_id: str) -> bytes:
 
 
 def is_usable(command: ScheduleFetch | CancelFetch) -> bool:
-    """Whether the id of a command can be part of a key: the loops' own names cannot, nor what nobody can read."""
-    name = command.schedule_id
-    return name.isprintable() and 0 < len(name) <= _ID_CHARACTERS and name not in set(Loop)
+    """Whether domain and id of a command can make a key: the loops' own names cannot, nor what nobody can read."""
+    name, domain = command.schedule_id, command.domain
+    return (
+        (name.isprintable() and 0 < len(name) <= _ID_CHARACTERS and name not in set(Loop))
+        and (domain.isprintable() and 0 < len(domain) <= _DOMAIN_CHARACTERS and "/" not in domain)
+    )  # fmt: skip
 
 
 def ordered(command: ScheduleFetch, domains: Collection[str], now: int) -> Schedule:
     """The schedule that an order makes: queued, or failed where it can never be carried out, with the reason.
 
-    ``domains``: those that this fetcher is set up for.
+    ``domains``: those that this fetcher is set up for. What is kept of a wrong order is what can be shown: instants of
+    the calendar, and types that there are.
     """
     fault = _fault(command, domains)
     return Schedule(
         domain=command.domain,
         schedule_id=command.schedule_id,
-        begin=command.begin,
-        end=command.end,
-        event_types=tuple(command.event_types or ()),
+        begin=min(max(0, command.begin), _LATEST),
+        end=min(max(0, command.end), _LATEST),
+        event_types=tuple(each.value for each in EventType if each in set(command.event_types or ())),
         status=QUEUED if fault is None else FAILED,
         last_error=None if fault is None else fault[:_ERROR_CHARACTERS],
         kept_at=now,
