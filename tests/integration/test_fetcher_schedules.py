@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from services.contracts.events import FetchState
 from services.contracts.partitioning import partition_of
 from services.contracts.reasons import Loop
 from services.fetcher.task import REFUSED_SECONDS
+from services.runtime.clock import SystemClock
 from services.sandbox.mailgun import MailgunSimulator, Scenario
 from services.sandbox.mailgun import scenario as faults
 from tests.support.fetching import (
@@ -311,3 +313,50 @@ def test_what_is_beyond_the_retention_is_told_and_the_rest_is_fetched(
     assert (gone.last_error or "").startswith("the whole range is beyond Mailgun's retention")
     assert wanted <= set(journal.counts)
     assert counted == {Loop.LATEST: 0, Loop.LATEST_OPENED: 0, Loop.MISSING: 1, Loop.SCHEDULED: 2}
+
+
+def test_a_schedule_that_ended_long_ago_is_removed_from_the_state_topic(
+    kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
+) -> None:
+    """After 30 days; the topic would grow for ever."""
+    begin, clock = time.time() - HOUR, LaterClock()
+    add(simulator, several(10, begin, 9))
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, clock=clock) as fetcher:
+        orders.send(order("old", begin, begin + 10))
+        comes_to(fetcher, journal, "old", "done")
+        assert journal.removed == []
+    clock.later = 31 * 86_400
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, clock=clock) as later:
+        later.step_until(lambda: journal.read_on().removed, seconds=30, what="it is removed")
+    assert journal.removed == [f"{DOMAIN}/old".encode()]
+
+
+class LaterClock(SystemClock):
+    """The machine's clock, put forward."""
+
+    def __init__(self) -> None:
+        self.later = 0.0
+
+    @override
+    def now(self) -> float:
+        return super().now() + self.later
+
+
+def test_latest_is_prompt_while_a_backfill_has_all_the_connections_it_may(
+    kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
+) -> None:
+    """Slow answers, many slices: a connection is kept for the latest loops."""
+    begin = float(int(time.time() - 2 * HOUR))
+    add(simulator, several(4_000, begin, 3_600, name="past"))
+    simulator.scenario = msgspec.structs.replace(simulator.scenario, latency_seconds=0.5)
+    settings = {"FETCH_PAGE_SIZE": "10", "FETCH_CONCURRENCY": "4"}
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, settings) as fetcher:
+        orders.send(order("long", begin, begin + 3_600))
+        fetcher.step_until(lambda: journal.read_on().counts_of(Loop.SCHEDULED), seconds=60, what="it is being fetched")
+        wanted = add(simulator, [one("now", time.time())])
+        began = time.monotonic()
+        fetcher.step_until(lambda: wanted <= set(journal.read_on().counts), seconds=30, what="latest has it")
+        assert time.monotonic() - began < 6
+        state = state_of(journal, "long")
+        assert state is not None
+        assert state.state == "running"
