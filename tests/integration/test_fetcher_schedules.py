@@ -111,7 +111,7 @@ def test_a_schedule_of_some_types_fetches_those_alone(
     kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
 ) -> None:
     """Mailgun filters; the range is read from begin to end all the same."""
-    begin = time.time() - HOUR
+    begin = float(int(time.time() - HOUR))
     events = several(60, begin, 50)
     add(simulator, events)
     with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url) as fetcher:
@@ -125,7 +125,7 @@ def test_no_command_holds_up_the_next(
     kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
 ) -> None:
     """Whatever is wrong with one is answered by a state that says so, or passed over and counted."""
-    begin = time.time() - HOUR
+    begin = float(int(time.time() - HOUR))
     add(simulator, several(10, begin, 9))
     orders.send_bytes(b"no avro")
     orders.send_bytes(None)
@@ -165,7 +165,7 @@ def test_a_command_is_obeyed_once_through_restarts(
     kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
 ) -> None:
     """Its offset is committed with the state that it leads to: the next process does not read it again."""
-    begin = time.time() - HOUR
+    begin = float(int(time.time() - HOUR))
     add(simulator, several(10, begin, 9))
     for name in ("one", "two"):
         with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url) as fetcher:
@@ -212,7 +212,7 @@ def test_a_schedule_that_is_canceled_before_its_turn_never_runs(
     kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
 ) -> None:
     """Ordered and canceled while no fetcher runs."""
-    begin = time.time() - HOUR
+    begin = float(int(time.time() - HOUR))
     add(simulator, several(10, begin, 9))
     orders.send(order("never", begin, begin + 10), cancellation("never"), order("then", begin, begin + 5))
     with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url) as fetcher:
@@ -226,7 +226,7 @@ def test_a_refused_schedule_fails_loudly_and_is_tried_again_until_it_works(
     status: int, kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
 ) -> None:
     """The other domain's schedule goes on; after five minutes, or a restart, it is asked again."""
-    clock, begin = JumpingClock(), time.time() - HOUR
+    clock, begin = JumpingClock(), float(int(time.time() - HOUR))
     wanted = add(simulator, several(30, begin, 20))
     add(simulator, several(30, begin, 20), OTHER)
     refusal = faults.Refused(status=status, domain=DOMAIN)  # type: ignore[arg-type]  # two of those that it may be
@@ -319,7 +319,7 @@ def test_a_schedule_that_ended_long_ago_is_removed_from_the_state_topic(
     kafka: KafkaServer, topic_prefix: str, journal: Journal, orders: Orders, simulator: MailgunSimulator
 ) -> None:
     """After 30 days; the topic would grow for ever."""
-    begin, clock = time.time() - HOUR, LaterClock()
+    begin, clock = float(int(time.time() - HOUR)), LaterClock()
     add(simulator, several(10, begin, 9))
     with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, clock=clock) as fetcher:
         orders.send(order("old", begin, begin + 10))
