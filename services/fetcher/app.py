@@ -1,30 +1,37 @@
-"""The fetcher as a process: holds loops, sends their requests, publishes page and cursor together."""
+"""The fetcher as a process: holds loops and schedules, sends their requests, publishes page and cursor together."""
 
 from __future__ import annotations
 
 from services.contracts import topics
 from services.contracts.codec import Codec
+from services.contracts.partitioning import partition_of
 from services.contracts.registry import RegistryUnavailable
 from services.fetcher.adapters.mailgun_events import MailgunEvents
 from services.fetcher.adapters.raw_topic import RawTopic
 from services.fetcher.adapters.state_topic import StateTopic
+from services.fetcher.backfill import Asked, ScheduleTask
+from services.fetcher.commands import CommandReader
 from services.fetcher.core.loop import LoopState
 from services.fetcher.core.pace import Pace
+from services.fetcher.core.retention import is_clipped
+from services.fetcher.core.schedule import Schedule
 from services.fetcher.core.window import LATEST, POLLING, target_lag, window_end
 from services.fetcher.dispatcher import Dispatcher
-from services.fetcher.leases import Lease, Leases
+from services.fetcher.leases import Lease, Leases, Task
+from services.fetcher.membership import Membership
 from services.fetcher.metrics import FetcherMetrics, LoopCollector
 from services.fetcher.ports import Answer, SourceError, Throttled, Unavailable
+from services.fetcher.publisher import Publisher, Work
 from services.fetcher.recent import EventKey, RecentlyPublished, key_of
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.task import LoopTask, Ticket, Turned
+from services.fetcher.upkeep import Upkeep
 from services.runtime import logs
 from services.runtime.backoff import Backoff
-from services.runtime.bus.api import Outgoing, Partition
+from services.runtime.bus.api import Partition, Record
 from services.runtime.bus.compacted import CompactedTopic
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.consumer import GroupConsumer
-from services.runtime.bus.metadata import admin_client, partitions_of
 from services.runtime.bus.producer import TransactionalProducer
 from services.runtime.clock import micros
 from services.runtime.errors import SessionLost, Transient
@@ -36,51 +43,39 @@ _STEP_SECONDS = 0.2
 _RECENT_EVENTS = 100_000
 _log = logs.get("fetcher")
 
-Work = tuple[Lease, LoopTask, Turned]
-
 
 class FetcherApp:
-    """One bounded step: serve the group, start the runs that are due, take the answers, publish."""
+    """One bounded step: serve the group, take the commands, start what is due, take the answers, publish."""
 
     def __init__(self, settings: FetcherSettings, codec: Codec, chassis: Chassis) -> None:
         self._settings, self._codec, self._chassis = settings, codec, chassis
         self._clock, self._health = chassis.clock, chassis.health
         self._kafka = KafkaConfig.of(settings)
-        self._margins = settings.margins()
+        self._margins, self._bounds = settings.margins(), settings.bounds()
         self._prefix = settings.topic_prefix
-        self._commands_topic = topics.prefixed(self._prefix, topics.FETCH_COMMANDS)
-        self._states = StateTopic(
-            CompactedTopic(
-                self._kafka,
-                topics.prefixed(self._prefix, topics.FETCH_STATE),
-                clock=self._clock,
-                on_error=self._client_error,
-            ),
-            codec,
-            self._prefix,
+        self._membership = Membership(
+            self._kafka,
+            topics.prefixed(self._prefix, topics.FETCH_COMMANDS),
+            f"{self._prefix}fetcher",
+            on_error=self._client_error,
+            on_joined=lambda: self._health.started(WORKER),
         )
-        self._raw = RawTopic(codec, self._prefix)
+        self._states = self._state_topic()
         self._leases = Leases(
             settings.mailgun_domains,
             self._states,
             self._margins,
             make_producer=self._producer,
             make_task=self._task,
+            make_schedule=self._schedule_task,
         )
+        self._commands = CommandReader(
+            codec, settings.mailgun_domains, lambda domain: partition_of(domain.encode(), self._membership.partitions)
+        )
+        self._upkeep = Upkeep(self._states, settings.sweep())
         self._pace = Pace(settings.fetch_requests_per_second)
         self._dispatcher: Dispatcher[Ticket] = Dispatcher(
-            MailgunEvents(
-                settings.mailgun_base_url,
-                settings.mailgun_api_key.get_secret_value(),
-                tag=settings.mailgun_tag,
-                page_size=settings.fetch_page_size,
-                now=self._clock.now,
-                monotonic=self._clock.monotonic,
-                connections=settings.fetch_concurrency,
-            ),
-            concurrency=settings.fetch_concurrency,
-            pace=self._pace,
-            clock=self._clock,
+            self._source(), concurrency=settings.fetch_concurrency, pace=self._pace, clock=self._clock
         )
         self._metrics = FetcherMetrics(chassis.registry, settings.mailgun_domains)
         interval = round(settings.fetch_interval_seconds * 1_000_000)
@@ -89,14 +84,29 @@ class FetcherApp:
         )
         chassis.registry.register(self._collector)
         self._recent = RecentlyPublished(_RECENT_EVENTS)
+        self._publisher = Publisher(
+            RawTopic(codec, self._prefix), self._states, self._recent, self._metrics, self._clock
+        )
         self._account = Backoff(first=1.0, most=60.0, random=chassis.random)
         self._session = Backoff(first=0.5, most=30.0, random=chassis.random)
-        self._consumer: GroupConsumer | None = None
-        self._assigned: set[Partition] = set()
-        self._revoked: set[Partition] = set()
-        self._group_changed = False
-        self._partitions = 0
         self._again_at = 0.0
+
+    def _state_topic(self) -> StateTopic:
+        name = topics.prefixed(self._prefix, topics.FETCH_STATE)
+        reader = CompactedTopic(self._kafka, name, clock=self._clock, on_error=self._client_error)
+        return StateTopic(reader, self._codec, self._prefix)
+
+    def _source(self) -> MailgunEvents:
+        settings = self._settings
+        return MailgunEvents(
+            settings.mailgun_base_url,
+            settings.mailgun_api_key.get_secret_value(),
+            tag=settings.mailgun_tag,
+            page_size=settings.fetch_page_size,
+            now=self._clock.now,
+            monotonic=self._clock.monotonic,
+            connections=settings.fetch_concurrency,
+        )
 
     def step(self) -> None:
         """Do what is due, or wait for a fifth of a second. Raises only what no waiting mends."""
@@ -105,12 +115,14 @@ class FetcherApp:
             self._chassis.stop.wait(min(wait, _STEP_SECONDS))
             return
         try:
-            consumer = self._consumer or self._open()
+            consumer = self._membership.consumer
+            commands = self._membership.poll()
             self._serve_group(consumer)
             self._health.stepped(WORKER)  # Taking loops over may have taken most of a minute.
-            self._start_due()
+            self._obey(consumer, commands)
+            self._start_due(consumer)
             self._take(consumer, self._dispatcher.answers(_STEP_SECONDS))
-            self._collector.update([task.state for task in self._leases.tasks])
+            self._show()
         except SessionLost as error:
             self._trouble(error)
             self._close_session()
@@ -125,58 +137,35 @@ class FetcherApp:
         self._dispatcher.close()
         self._close_session()
 
-    def _open(self) -> GroupConsumer:
-        self._partitions = len(partitions_of(admin_client(self._kafka), self._commands_topic))
-        self._consumer = GroupConsumer(
-            self._kafka,
-            f"{self._prefix}fetcher",
-            [self._commands_topic],
-            on_error=self._client_error,
-            on_assigned=self._on_assigned,
-            on_revoked=self._on_revoked,
-        )
-        return self._consumer
-
     def _close_session(self) -> None:
         self._dispatcher.withdraw(self._leases.drop_all())
-        self._assigned.clear()
-        self._revoked.clear()
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.close()
-        self._collector.update([])
+        self._membership.leave()
+        self._show()
+
+    def _show(self) -> None:
+        schedules = [state for lease in self._leases.all for state in lease.backlog.schedules]
+        self._collector.update([task.state for task in self._leases.loops], schedules)
 
     def _client_error(self, name: str, text: str) -> None:
         self._health.fails("kafka", f"{name}: {text}")
 
-    def _on_assigned(self, places: list[Partition]) -> None:
-        self._assigned.update(places)
-        self._group_changed = True
-        self._health.started(WORKER)
-
-    def _on_revoked(self, places: list[Partition]) -> None:
-        self._assigned.difference_update(places)
-        self._revoked.update(places)
-        self._group_changed = True
-
     def _serve_group(self, consumer: GroupConsumer) -> None:
-        """Keep the membership, and follow what the group gives and takes."""
-        consumer.poll(1, 0.0, most_bytes=1, linger=0.0)
-        if self._revoked:
-            self._dispatcher.withdraw(self._leases.drop(list(self._revoked)))
-            self._revoked.clear()
-        if self._assigned:
-            consumer.pause(self._assigned)
-            self._leases.take(sorted(self._assigned), self._partitions, consumer, micros(self._clock))
-            self._assigned.clear()
+        """Follow what the group gives and takes."""
+        group = self._membership
+        if group.revoked:
+            self._dispatcher.withdraw(self._leases.drop(list(group.revoked)))
+            group.revoked.clear()
+        if group.assigned:
+            self._leases.take(sorted(group.assigned), group.partitions, consumer, micros(self._clock))
+            group.assigned.clear()
             self._session.succeeded()
             self._health.works("kafka")
-            _log.info("loops_taken", domains=sorted({task.state.domain for task in self._leases.tasks}))
-        if self._group_changed:
+            _log.info("loops_taken", domains=sorted({task.state.domain for task in self._leases.loops}))
+        if group.has_changed:
             # Also where the group gives nothing: a fetcher in reserve is well.
-            self._group_changed = False
+            group.has_changed = False
             for dependency in DEPENDENCIES:
-                self._health.rests(dependency, not self._leases.tasks)
+                self._health.rests(dependency, not self._leases.loops)
 
     def _producer(self, number: int) -> TransactionalProducer:
         producer = TransactionalProducer(
@@ -193,24 +182,77 @@ class FetcherApp:
             max_events=self._settings.fetch_max_events,
         )
 
-    def _start_due(self) -> None:
+    def _obey(self, consumer: GroupConsumer, commands: dict[Partition, list[Record]]) -> None:
+        """Take commands: the schedules that they change and the offset behind them are written together."""
+        for lease in self._leases.all:
+            records = commands.get(lease.place)
+            if lease.is_placed and records:
+                self._obey_in(consumer, lease, records)
+            if not lease.is_placed:
+                self._membership.read_from(lease.place, lease.command_offset)
+                lease.is_placed = True
+
+    def _obey_in(self, consumer: GroupConsumer, lease: Lease, records: list[Record]) -> None:
+        lease.is_placed = False  # Whatever goes wrong, these are read again.
+        now = micros(self._clock)
+        answers = self._commands.read(records, lease.backlog, now)
+        kept = [self._states.record(state, now) for state in answers.schedules.values()]
+        lease.publish(kept, consumer, records[-1].offset + 1)
+        lease.is_placed = True
+        for state in answers.schedules.values():
+            self._dispatcher.withdraw(lease.backlog.put(state))
+        for result in answers.results:
+            self._metrics.commands[result].inc()
+
+    def _start_due(self, consumer: GroupConsumer) -> None:
         monotonic, now = self._clock.monotonic(), micros(self._clock)
+        for lease in self._leases.all:
+            self._upkeep.look_after(lease, consumer, now, monotonic)
         if self._pace.cooldown(monotonic) > 0:
             return  # They would only wait, and say that they run.
-        for task in self._leases.tasks:
-            if not task.is_due(monotonic):
-                continue
-            state = task.state
-            through = self._leases.latest_through(state.domain, LATEST)
-            end = window_end(state.loop, now, self._margins, through)
-            request = None if end is None else task.begin(end, now, monotonic)
-            if request is not None and task.ticket is not None:
-                self._dispatcher.ask(task.ticket, request, urgent=task.is_urgent)
+        for task in self._leases.loops:
+            if task.is_due(monotonic):
+                self._start_loop(task, now, monotonic)
+        for lease in self._leases.all:
+            for asked in lease.backlog.advance(lease.domains, now, monotonic):
+                self._ask(asked, urgent=False)
+
+    def _start_loop(self, task: LoopTask, now: int, monotonic: float) -> None:
+        state = task.state
+        through = self._leases.latest_through(state.domain, LATEST)
+        end = window_end(state.loop, now, self._margins, through)
+        request = None if end is None else task.begin(end, now, monotonic)
+        if request is None or task.ticket is None:
+            return
+        self._ask((task.ticket, request), urgent=task.is_urgent)
+        if is_clipped(state.cursor.begin, now, self._bounds.retention):
+            self._clipped(state, state.cursor.begin, now)
+
+    def _ask(self, asked: Asked, *, urgent: bool) -> None:
+        ticket, request = asked
+        self._dispatcher.ask(ticket, request, urgent=urgent)
+
+    def _schedule_task(self, state: Schedule) -> ScheduleTask:
+        now = micros(self._clock)
+        begin = state.begin if state.fetched_through is None else state.fetched_through
+        if is_clipped(begin, now, self._bounds.retention):
+            self._clipped(state, begin, now)
+        return ScheduleTask(state, self._bounds, random=self._chassis.random)
+
+    def _clipped(self, state: LoopState | Schedule, begin: int, now: int) -> None:
+        """Say that Mailgun has forgotten a part of what a run asks for: once a run."""
+        self._metrics.clipped[state.domain, state.loop].inc()
+        _log.warning(
+            "begin_beyond_retention",
+            domain=state.domain,
+            loop=state.loop.value,
+            seconds=round((now - self._bounds.retention - begin) / 1e6),
+        )
 
     def _take(self, consumer: GroupConsumer, answers: list[tuple[Ticket, Answer | SourceError]]) -> None:
         """Sort the answers, ask for the pages after, and publish what came: a transaction for each lease."""
         work: list[Work] = []
-        troubled: list[tuple[Lease, LoopTask]] = []
+        troubled: list[tuple[Lease, Task]] = []
         together: set[EventKey] = set()
         for ticket, answer in answers:
             found = self._leases.find(ticket)
@@ -223,19 +265,19 @@ class FetcherApp:
         for lease in dict.fromkeys(leases):
             mine = [(task, turned) for holder, task, turned in work if holder is lease]
             try:
-                self._publish(consumer, lease, mine, [task for holder, task in troubled if holder is lease])
+                self._publisher.publish(consumer, lease, mine, [task for holder, task in troubled if holder is lease])
             except Transient:
                 self._abandon([task for _, task, turned in work])
                 raise
+            self._session.succeeded()
+            self._health.works("kafka")
             work = [entry for entry in work if entry[0] is not lease]
 
-    def _abandon(self, tasks: list[LoopTask]) -> None:
-        """What these runs have read is not in Kafka: they start again from their cursors."""
-        self._dispatcher.withdraw({task.ticket for task in tasks if task.ticket is not None})
-        for task in tasks:
-            task.abandon()
+    def _abandon(self, tasks: list[Task]) -> None:
+        """What these runs have read is not in Kafka: they start again from what is."""
+        self._dispatcher.withdraw({ticket for task in tasks for ticket in task.abandon()})
 
-    def _page(self, task: LoopTask, answer: Answer, together: set[EventKey]) -> Turned:
+    def _page(self, task: Task, answer: Answer, together: set[EventKey]) -> Turned:
         """What a page leads to. ``together``: what is published with it, added to here; a domain has one lease."""
         self._metrics.requests["ok"].inc()
         self._health.works("mailgun")
@@ -253,17 +295,21 @@ class FetcherApp:
         together.update(key_of(domain, item) for item in turned.items)
         request = task.ahead(turned)
         if request is not None and task.ticket is not None:
-            self._dispatcher.ask(task.ticket, request, urgent=task.is_urgent)
+            self._ask((task.ticket, request), urgent=task.is_urgent)
         return turned
 
-    def _source_failed(self, ticket: Ticket, error: SourceError, found: tuple[Lease, LoopTask] | None) -> None:
+    def _source_failed(self, ticket: Ticket, error: SourceError, found: tuple[Lease, Task] | None) -> None:
         self._metrics.requests[error.code].inc()
         self._health.fails("mailgun", str(error))
-        pause = found[1].failed(error, self._clock.monotonic()) if found else 0.0
         if isinstance(error, (Throttled, Unavailable)):
             self._back_off(error.retry_after)
-        if found:
-            self._metrics.runs[ticket.domain, ticket.loop, "failed"].inc()
+        if found is None:
+            return
+        task = found[1]
+        under_way = task.tickets
+        pause = task.failed(error, self._clock.monotonic())
+        self._dispatcher.withdraw(under_way - task.tickets)
+        self._metrics.runs[ticket.domain, ticket.loop, "failed"].inc()
         _log.warning(
             "loop_failed",
             domain=ticket.domain,
@@ -281,35 +327,6 @@ class FetcherApp:
 
     def _cool(self, seconds: float) -> None:
         self._metrics.throttled_seconds.inc(self._pace.cool(self._clock.monotonic(), seconds))
-
-    def _publish(
-        self, consumer: GroupConsumer, lease: Lease, work: list[tuple[LoopTask, Turned]], troubled: list[LoopTask]
-    ) -> None:
-        now, began = micros(self._clock), self._clock.monotonic()
-        records: list[Outgoing] = []
-        dead: list[int] = []
-        for task, turned in work:
-            raw = self._raw.records(task.state.domain, task.state.loop, turned.items, now)
-            dead.append(self._raw.dead_among(raw))
-            records += [*raw, self._states.record(turned.state, now)]
-        records += [self._states.record(task.state, now) for task in troubled]
-        lease.publish(records, consumer)
-        self._session.succeeded()
-        self._health.works("kafka")
-        self._metrics.publish_seconds.observe(self._clock.monotonic() - began)
-        for (task, turned), dead_items in zip(work, dead, strict=True):
-            self._published(task, turned, dead_items)
-
-    def _published(self, task: LoopTask, turned: Turned, dead: int) -> None:
-        task.published(turned, self._clock.monotonic())
-        state = turned.state
-        self._recent.add(state.domain, turned.items)
-        self._metrics.pages[state.loop].inc()
-        self._metrics.events[state.domain, state.loop, "published"].inc(len(turned.items) - dead)
-        self._metrics.events[state.domain, state.loop, "dead"].inc(dead)
-        self._metrics.events[state.domain, state.loop, "known"].inc(turned.known)
-        if turned.result != "turned":
-            self._metrics.runs[state.domain, state.loop, turned.result].inc()
 
     def _trouble(self, error: Transient) -> None:
         pause = self._session.failed(error.retry_after)

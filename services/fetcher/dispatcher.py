@@ -11,7 +11,7 @@ import threading
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from services.fetcher.core.pace import Pace, Turns
+from services.fetcher.core.pace import Pace, Turns, most_others
 from services.fetcher.ports import Answer, EventSource, PageRequest, SourceError, Unavailable
 from services.runtime.clock import Clock
 
@@ -30,8 +30,9 @@ class Dispatcher(Generic[T]):
         self._turns = Turns()
         self._waiting: list[tuple[T, PageRequest, bool]] = []
         self._free = concurrency
+        self._free_for_others = most_others(concurrency)
         self._sent = itertools.count()
-        self._under_way: dict[int, tuple[T, float]] = {}
+        self._under_way: dict[int, tuple[T, float, bool]] = {}
         self._work: queue.SimpleQueue[tuple[int, PageRequest] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
         self._threads = 0
@@ -66,37 +67,47 @@ class Dispatcher(Generic[T]):
     def _received(self, number: int, result: Answer | BaseException) -> list[tuple[T, Answer | SourceError]]:
         if number not in self._under_way:
             return []  # Given up before; nobody waits for it any more.
-        ticket, _ = self._under_way.pop(number)
-        self._free += 1
+        ticket = self._ended(number)
         if isinstance(result, (Answer, SourceError)):
             return [(ticket, result)]
         raise result
 
+    def _ended(self, number: int) -> T:
+        ticket, _, urgent = self._under_way.pop(number)
+        self._free += 1
+        self._free_for_others += not urgent
+        return ticket
+
     def _overdue(self) -> list[tuple[T, Answer | SourceError]]:
         """Give up what takes too long: an answer that trickles in would hold its thread, and its loop, for ever."""
         before = self._clock.monotonic() - OVERDUE_SECONDS
-        given_up = [number for number, (_, started) in self._under_way.items() if started < before]
+        given_up = [number for number, (_, started, _) in self._under_way.items() if started < before]
         answers: list[tuple[T, Answer | SourceError]] = []
         for number in given_up:
-            ticket, _ = self._under_way.pop(number)
-            self._free += 1
+            ticket = self._ended(number)
             self._start_thread()
             answers.append((ticket, Unavailable(f"Mailgun has not answered within {OVERDUE_SECONDS:g} s")))
         return answers
 
     def _send(self) -> float | None:
         """Start requests; seconds until the next may leave, None if none waits for the pace."""
-        while self._waiting and self._free:
+        while self._free and (may_go := self._may_go()):
             now = self._clock.monotonic()
             if (wait := self._pace.wait(now)) > 0:
                 return wait
-            ticket, request, _ = self._waiting.pop(self._turns.choose([urgent for _, _, urgent in self._waiting]))
+            chosen = may_go[self._turns.choose([self._waiting[at][2] for at in may_go])]
+            ticket, request, urgent = self._waiting.pop(chosen)
             self._pace.left(now)
             self._free -= 1
+            self._free_for_others -= not urgent
             number = next(self._sent)
-            self._under_way[number] = ticket, now
+            self._under_way[number] = ticket, now, urgent
             self._work.put((number, request))
         return None
+
+    def _may_go(self) -> list[int]:
+        """The positions of those that wait for nothing but their turn and the pace."""
+        return [at for at, (_, _, urgent) in enumerate(self._waiting) if urgent or self._free_for_others > 0]
 
     def _fetch(self) -> None:
         while (work := self._work.get()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
 from threading import Lock
 
@@ -10,12 +11,15 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from services.contracts.progress import remaining_seconds
 from services.contracts.reasons import Loop
 from services.fetcher.core.loop import LoopState
-from services.fetcher.core.window import POLLING
-from services.runtime.clock import Clock
+from services.fetcher.core.schedule import RUNNING, Schedule, stored
+from services.runtime.clock import Clock, micros
 
 RUN_RESULTS = ("complete", "capped", "empty", "failed")
+COMMAND_RESULTS = ("queued", "canceled", "refused", "ignored", "unreadable")
+SCHEDULE_STATES = ("queued", "running", "failed")
 CODES = ("ok", "throttled", "unavailable", "unreadable", "refused")
 
 
@@ -33,7 +37,7 @@ class FetcherMetrics:
         self.runs = {
             (domain, loop, result): runs.labels(loop, domain, result)
             for domain in domains
-            for loop in POLLING
+            for loop in Loop
             for result in RUN_RESULTS
         }
         events = Counter(
@@ -45,17 +49,28 @@ class FetcherMetrics:
         self.events = {
             (domain, loop, result): events.labels(loop, domain, result)
             for domain in domains
-            for loop in POLLING
+            for loop in Loop
             for result in ("published", "known", "dead")
         }
         pages = Counter(
             "mailriver_fetcher_pages_total", "Pages published with their cursor", ["loop"], registry=registry
         )
-        self.pages = {loop: pages.labels(loop) for loop in POLLING}
+        self.pages = {loop: pages.labels(loop) for loop in Loop}
         requests = Counter(
             "mailriver_fetcher_api_requests_total", "Requests to Mailgun by answer", ["code"], registry=registry
         )
         self.requests = {code: requests.labels(code) for code in CODES}
+        clipped = Counter(
+            "mailriver_fetcher_clipped_total",
+            "Runs whose begin is older than MAILGUN_RETENTION_HOURS: what lies before it is lost",
+            ["loop", "domain"],
+            registry=registry,
+        )
+        self.clipped = {(domain, loop): clipped.labels(loop, domain) for domain in domains for loop in Loop}
+        commands = Counter(
+            "mailriver_fetcher_commands_total", "Commands by what became of them", ["result"], registry=registry
+        )
+        self.commands = {result: commands.labels(result) for result in COMMAND_RESULTS}
         self.throttled_seconds = Counter(
             "mailriver_fetcher_throttled_seconds_total",
             "Seconds that all loops were told, or chose, to wait",
@@ -80,17 +95,18 @@ class LoopCollector(Collector):
         self._clock, self._targets = clock, targets
         self._lock = Lock()
         self._states: list[LoopState] = []
+        self._schedules: list[Schedule] = []
 
-    def update(self, states: list[LoopState]) -> None:
-        """The loops that this process holds, as they are now."""
+    def update(self, states: list[LoopState], schedules: list[Schedule]) -> None:
+        """The loops that this process holds and its schedules that have not ended, as they are now."""
         with self._lock:
-            self._states = states
+            self._states, self._schedules = states, schedules
 
     @override
     def collect(self) -> Iterator[Metric]:
         """See ``prometheus_client``."""
         with self._lock:
-            states = self._states
+            states, schedules = self._states, self._schedules
         labels = ["loop", "domain"]
         through = GaugeMetricFamily(
             "mailriver_fetcher_loop_fetched_through_timestamp_seconds",
@@ -113,4 +129,24 @@ class LoopCollector(Collector):
         )
         for loop, seconds in self._targets.items():
             target.add_metric([loop.value], seconds)
-        yield from (through, lag, holder, target)
+        yield from (through, lag, holder, target, *self._of_schedules(states, schedules))
+
+    def _of_schedules(self, states: list[LoopState], schedules: list[Schedule]) -> Iterator[Metric]:
+        counts = GaugeMetricFamily(
+            "mailriver_fetcher_schedules", "Scheduled fetches that have not ended", labels=["domain", "state"]
+        )
+        remaining = GaugeMetricFamily(
+            "mailriver_fetcher_remaining_seconds",
+            "Until the scheduled fetch that runs is done, if it goes on as it has",
+            labels=["domain"],
+        )
+        found = Counts((each.domain, each.status) for each in schedules)
+        for domain in sorted({state.domain for state in states}):
+            for name in SCHEDULE_STATES:
+                counts.add_metric([domain, name], found[domain, name])
+        now = micros(self._clock)
+        for each in schedules:
+            seconds = remaining_seconds(stored(each, now), now) if each.status == RUNNING else None
+            if seconds is not None:
+                remaining.add_metric([each.domain], seconds)
+        yield from (counts, remaining)

@@ -13,15 +13,21 @@ from services.fetcher.core import loop as loops
 from services.fetcher.core.cursor import MILLISECOND, Run
 from services.fetcher.core.loop import LoopState
 from services.fetcher.core.page import Item, Page
+from services.fetcher.core.schedule import Schedule
 from services.fetcher.core.window import EVENT_TYPES, LATEST
 from services.fetcher.ports import PageRequest, Refused, SourceError, Unreadable
 from services.runtime.backoff import Backoff
 
 REFUSED_SECONDS = 300.0
-_UNREADABLE_TRIES = 3
+UNREADABLE_TRIES = 3
 # One sequence for all tasks of the process: a loop that is lost and taken again is another task, which must not take
 # an answer that its predecessor still had under way.
 _numbers = count(1)
+
+
+def next_number() -> int:
+    """The number of the next ticket."""
+    return next(_numbers)
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -36,7 +42,7 @@ class Turned(msgspec.Struct, frozen=True):
     """What an answer leads to: items to publish, the state to keep with them, and how the run goes on."""
 
     items: list[Item]
-    state: LoopState
+    state: LoopState | Schedule
     run: Run | None
     """None: the run is over."""
     result: str
@@ -57,6 +63,11 @@ class LoopTask:
         self._run: Run | None = None
         self._interval, self._max_events = interval, max_events
         self._backoff = Backoff(first=1.0, most=60.0, random=random)
+
+    @property
+    def tickets(self) -> set[Ticket]:
+        """Of the request that is under way."""
+        return set() if self.ticket is None else {self.ticket}
 
     @property
     def is_urgent(self) -> bool:
@@ -81,7 +92,7 @@ class LoopTask:
         run = self._run
         if run is None:
             return None
-        self.ticket = Ticket(self.state.domain, self.state.loop, next(_numbers))
+        self.ticket = Ticket(self.state.domain, self.state.loop, next_number())
         return PageRequest(
             domain=self.state.domain,
             begin_ms=run.start.sent_begin // MILLISECOND,
@@ -118,7 +129,8 @@ class LoopTask:
 
     def published(self, turned: Turned, monotonic: float) -> None:
         """Kafka has the items and the state."""
-        self.state = turned.state
+        if isinstance(turned.state, LoopState):
+            self.state = turned.state
         self._backoff.succeeded()
         if turned.result != "turned":
             self.due_at = monotonic + (0.0 if turned.result == "capped" else self._interval)
@@ -130,13 +142,15 @@ class LoopTask:
             pause, status = REFUSED_SECONDS, loops.FAILED
         else:
             pause = self._backoff.failed(error.retry_after)
-            hopeless = isinstance(error, Unreadable) and self._backoff.failures >= _UNREADABLE_TRIES
+            hopeless = isinstance(error, Unreadable) and self._backoff.failures >= UNREADABLE_TRIES
             status = loops.FAILED if hopeless else loops.BACKING_OFF
         self.state = loops.troubled(self.state, status, str(error))
         self.due_at = monotonic + pause
         return pause
 
-    def abandon(self) -> None:
-        """Give the run up: the next one starts from the cursor of the last published page."""
+    def abandon(self) -> set[Ticket]:
+        """Give the run up: the next one starts from the cursor of the last published page. The ticket given up."""
+        tickets = self.tickets
         self._run = None
         self.ticket = None
+        return tickets

@@ -201,3 +201,43 @@ def test_an_item_too_large_for_the_topic_is_a_dead_letter_and_the_cursor_moves_o
     assert len(headers["sha256"]) == hashlib.sha256().digest_size * 2
     assert headers["original-topic"].endswith(topics.RAW)
     assert dead.key == b"too-large@mg.example.com|too-large@example.net"
+
+
+def test_a_run_capped_at_100_events_gets_through_50_000_with_1_000_in_one_instant(
+    kafka: KafkaServer, topic_prefix: str, journal: Journal, simulator: MailgunSimulator
+) -> None:
+    """All arrive, each once."""
+    start = float(int(time.time()) - 50)
+    spread = [one(f"e{number}", start + 45 * number / 49_000) for number in range(49_000)]
+    at_once = [one(f"same{number}", start + 20.123_456) for number in range(1_000)]
+    wanted = add(simulator, spread + at_once)
+    settings = {"FETCH_MAX_EVENTS": "100", "FETCH_PAGE_SIZE": "300", "FETCH_INTERVAL_SECONDS": "0.05"}
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, settings) as fetcher:
+        fetcher.step_until(lambda: len(journal.read_on().counts) >= 50_000, seconds=240, what="all 50,000 events")
+    assert journal.read_on().counts.keys() == wanted
+    assert set(journal.counts.values()) == {1}
+
+
+def test_events_shown_up_to_25_minutes_late_are_found_by_missing_after_a_restart_too(
+    kafka: KafkaServer, topic_prefix: str, journal: Journal, simulator: MailgunSimulator
+) -> None:
+    """A minute takes 0.4 s here: shown 1 to 25 of them late, and trusted after 30."""
+    minute = 0.4
+    settings = {"FETCH_TRUST_AGE_SECONDS": str(30 * minute), "FETCH_MISSING_LOOKBACK_SECONDS": "120"}
+    lateness = random.Random(25)
+    start = time.time()
+    prompt = several(300, start, 20, name="prompt")
+    late = [
+        one(f"late{number}", at := start + number / 15, shown_at=at + minute * lateness.uniform(1, 25))
+        for number in range(300)
+    ]
+    wanted = add(simulator, prompt) | add(simulator, late)
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, settings) as first:
+        first.step_until(lambda: time.time() > start + 20, seconds=40, what="the middle of it")
+    assert not wanted <= set(journal.read_on().counts)
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, settings) as second:
+        second.step_until(lambda: wanted <= set(journal.read_on().counts), seconds=60, what="all events")
+    by_loop = loops_of(journal)
+    assert sum(loops == ["missing"] for name, loops in by_loop.items() if name.startswith("late")) > 100
+    for loop in POLLING:
+        assert set(journal.counts_of(loop).values()) == {1}

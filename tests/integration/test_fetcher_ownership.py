@@ -98,8 +98,7 @@ def test_a_fetcher_that_stands_still_is_replaced_and_can_publish_nothing_more(
             wanted = happen(simulator, "meanwhile", 15)
             stepping.pause()
             wait_until(lambda: other.domains == set(DOMAINS), seconds=60, what="the other has taken all over")
-            consumer = frozen.app._consumer
-            assert consumer is not None
+            consumer = frozen.app._membership.consumer
             raw = topics.prefixed(topic_prefix, topics.RAW)
             for lease in list(frozen.app._leases._held.values()):
                 with pytest.raises(Transient):

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from services.contracts import topics
-from services.contracts.events import FetchState, RawMailgunEvent
+from services.contracts.events import CancelFetch, FetchState, RawMailgunEvent, ScheduleFetch
 from services.contracts.identity import occurred_at
 from services.contracts.reasons import Loop
 from services.fetcher.app import DEPENDENCIES, WORKER, build
@@ -21,7 +21,7 @@ from services.fetcher.core.cursor import cut
 from services.fetcher.core.loop import LoopState
 from services.fetcher.core.window import EVENT_TYPES, LATEST
 from services.fetcher.settings import FetcherSettings
-from services.runtime.bus.api import Record
+from services.runtime.bus.api import Outgoing, Record
 from services.runtime.bus.client import record_of
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.metadata import admin_client, partitions_of
@@ -31,6 +31,7 @@ from services.runtime.health import Health
 from services.runtime.lifecycle import Chassis
 from services.runtime.settings import load
 from services.sandbox.mailgun import MailgunSimulator, SimulatedEvent, event_of
+from tests.support.apps import publish
 from tests.support.topics import create_topics
 from tests.support.waiting import wait_until
 
@@ -108,7 +109,7 @@ class Fetcher:
     @property
     def states(self) -> dict[tuple[str, Loop], LoopState]:
         """The states of the loops that it holds."""
-        return {(task.state.domain, task.state.loop): task.state for task in self.app._leases.tasks}
+        return {(task.state.domain, task.state.loop): task.state for task in self.app._leases.loops}
 
     @property
     def domains(self) -> set[str]:
@@ -180,6 +181,7 @@ class Journal:
         self.raw: list[RawMailgunEvent] = []
         self.states: list[FetchState] = []
         self.dead: list[Record] = []
+        self.removed: list[bytes] = []
         self._codec, self._prefix = codec_for(None), prefix
         self._bootstrap = bootstrap
         self._admin = admin_client(KafkaConfig(bootstrap))
@@ -229,6 +231,9 @@ class Journal:
         if record.topic == topics.prefixed(self._prefix, topics.RAW_DLQ):
             self.dead.append(record)
             return
+        if record.value is None:
+            self.removed.append(record.key or b"")
+            return
         message = self._codec.decode(record.value)
         if isinstance(message, RawMailgunEvent):
             self.raw.append(message)
@@ -239,6 +244,15 @@ class Journal:
     def last_states(self) -> dict[tuple[str, Loop], FetchState]:
         """The last state of each loop."""
         return {(state.domain, Loop(state.loop)): state for state in self.states}
+
+    @property
+    def schedules(self) -> dict[str, FetchState]:
+        """The last state of each scheduled fetch by its id."""
+        return {state.schedule_id: state for state in self.states if state.schedule_id is not None}
+
+    def counts_of(self, loop: Loop) -> Counter[Identity]:
+        """How often a loop has published each event."""
+        return Counter(identity_of(raw) for raw in self.raw if raw.loop == loop)
 
     @property
     def counts(self) -> Counter[Identity]:
@@ -260,6 +274,42 @@ class Journal:
                 if identity[2] < passed
             }
             assert due <= published, f"{domain}/{loop} has passed {len(due - published)} events that are not in Kafka"
+
+
+class Orders:
+    """Writes commands as the console would."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self._bootstrap, self._codec = bootstrap, codec_for(None)
+        self._topic = topics.prefixed(prefix, topics.FETCH_COMMANDS)
+
+    def send(self, *commands: ScheduleFetch | CancelFetch, key: str | None = None) -> None:
+        """Write commands; ``key``: another one than their domain."""
+        values = [(key or each.domain, self._codec.encode(topics.FETCH_COMMANDS, each)) for each in commands]
+        publish(self._bootstrap, [Outgoing(self._topic, name.encode(), value) for name, value in values])
+
+    def send_bytes(self, value: bytes | None, *, key: str = DOMAIN) -> None:
+        """Write what may be no command."""
+        publish(self._bootstrap, [Outgoing(self._topic, key.encode(), value)])
+
+
+def order(
+    schedule_id: str, begin: float, end: float, *, domain: str = DOMAIN, types: list[str] | None = None
+) -> ScheduleFetch:
+    """An order for [begin, end), in seconds."""
+    return ScheduleFetch(
+        schedule_id=schedule_id,
+        domain=domain,
+        begin=round(begin * 1e6),
+        end=round(end * 1e6),
+        event_types=types,
+        requested_at=round(end * 1e6),
+    )
+
+
+def cancellation(schedule_id: str, *, domain: str = DOMAIN) -> CancelFetch:
+    """An order to stop it."""
+    return CancelFetch(schedule_id=schedule_id, domain=domain, requested_at=0)
 
 
 def identity_of(raw: RawMailgunEvent) -> Identity:

@@ -18,6 +18,8 @@ from services.console.metrics import ConsoleMetrics
 from services.contracts.reasons import Loop
 from services.fetcher.core.cursor import Cursor
 from services.fetcher.core.loop import LoopState
+from services.fetcher.core.schedule import Schedule
+from services.fetcher.core.slices import Slice
 from services.fetcher.metrics import FetcherMetrics, LoopCollector
 from services.processor.metrics import ProcessorMetrics
 from services.runtime.bus.api import PartitionLag
@@ -73,7 +75,11 @@ def registries() -> dict[str, CollectorRegistry]:
     fetcher = _chassis("fetcher")
     FetcherMetrics(fetcher, ["mg.example.com"])
     loops = LoopCollector(SystemClock(), {Loop.LATEST: 65.0})
-    loops.update([LoopState("mg.example.com", Loop.LATEST, Cursor(0, frozenset()), fetched_through=0)])
+    running = Schedule(
+        domain="mg.example.com", schedule_id="s", begin=0, end=2, status="running", started_at=0,
+        slices=(Slice(0, 2, Cursor(1)),),
+    )  # fmt: skip
+    loops.update([LoopState("mg.example.com", Loop.LATEST, Cursor(0, frozenset()), fetched_through=0)], [running])
     fetcher.register(loops)
     processor, worker = _consumer("processor")
     ProcessorMetrics(processor, "processor", worker.dead)

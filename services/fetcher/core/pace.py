@@ -59,6 +59,11 @@ class Turns:
         return first_urgent
 
 
+def most_others(concurrency: int) -> int:
+    """How many requests that are not urgent may be under way at once: one connection is kept for the urgent ones."""
+    return max(1, concurrency - 1)
+
+
 def told_to_wait(headers: dict[str, str], now: float) -> float | None:
     """Seconds that an answer says to wait, the later of Retry-After and X-RateLimit-Reset; None if neither says.
 

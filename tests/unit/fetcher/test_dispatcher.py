@@ -56,3 +56,33 @@ def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free_again()
     wait_until(lambda: has_answered(2), seconds=5, what="the last request is answered")
     assert got == ["next", "last"]
     dispatcher.close()
+
+
+def test_one_connection_is_kept_for_the_urgent() -> None:
+    """However many slices of a backfill wait for slow answers."""
+    gate = Gate()
+    dispatcher: Dispatcher[str] = Dispatcher(gate, concurrency=8, pace=Pace(0), clock=HeldClock())
+    for number in range(20):
+        dispatcher.ask(f"slice {number}", request("slow"), urgent=False)
+    assert dispatcher.answers(0.01) == []
+    got: list[str] = []
+
+    def has_answered(count: int) -> bool:
+        got.extend(ticket for ticket, _ in dispatcher.answers(0.05))
+        return len(got) >= count
+
+    for number in range(3):
+        dispatcher.ask(f"latest {number}", request("quick"), urgent=True)
+        wait_until(lambda: has_answered(len(got) + 1), seconds=5, what="latest is answered")
+    assert got == ["latest 0", "latest 1", "latest 2"]
+    gate.opened.set()
+    wait_until(lambda: has_answered(23), seconds=5, what="the slices are answered too")
+    dispatcher.close()
+
+
+def test_with_one_connection_all_take_turns_on_it() -> None:
+    """There is none to be kept."""
+    dispatcher: Dispatcher[str] = Dispatcher(Gate(), concurrency=1, pace=Pace(0), clock=HeldClock())
+    dispatcher.ask("slice", request("quick"), urgent=False)
+    wait_until(lambda: dispatcher.answers(0.05), seconds=5, what="the slice is answered")
+    dispatcher.close()
