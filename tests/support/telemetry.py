@@ -14,6 +14,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
+from services.console.adapters import replays
 from services.console.metrics import ConsoleMetrics
 from services.contracts.reasons import Loop
 from services.fetcher.core.cursor import Cursor
@@ -87,6 +88,7 @@ def registries() -> dict[str, CollectorRegistry]:
     StorageMetrics(storage, worker.dead)
     console = _chassis("console")
     ConsoleMetrics(console)
+    replays.counters(console)
     return {"F": fetcher, "P": processor, "S": storage, "C": console}
 
 

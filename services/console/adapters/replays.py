@@ -50,6 +50,17 @@ class ReplayStopped(Transient):
     """A replay that broke off; what it had replayed is marked, so the same can be asked for again."""
 
 
+def counters(registry: CollectorRegistry) -> dict[Verdict, Counter]:
+    """The metric of the replays, by what became of a dead letter."""
+    counter = Counter(
+        "mailriver_deadletter_replayed_total",
+        "Dead letters that were chosen for a replay, by what became of them",
+        ["result"],
+        registry=registry,
+    )
+    return {each: counter.labels(each.value) for each in Verdict}
+
+
 class Replays:
     """Replays dead letters, one request at a time. For several threads.
 
@@ -63,13 +74,7 @@ class Replays:
         """``prefix``: of the topics. ``registry``: of the metrics."""
         self._config, self._codec, self._prefix, self._clock = config, codec, prefix, clock
         self._running = Lock()
-        counter = Counter(
-            "mailriver_deadletter_replayed_total",
-            "Dead letters that were chosen for a replay, by what became of them",
-            ["result"],
-            registry=registry,
-        )
-        self._counted = {each: counter.labels(each.value) for each in Verdict}
+        self._counted = counters(registry)
 
     def replay(self, request: ReplayRequest, progress: Progress = lambda _replayed, _skipped: None) -> ReplayResult:
         """Replay what was chosen, in transactions of bounded size. Blocks until all is done.
