@@ -75,14 +75,13 @@ def schedule(begin: str, end: str, domains: tuple[str, ...], event_types: tuple[
 @click.argument("schedule_id", metavar="ID")
 def cancel(schedule_id: str) -> None:
     """Stop a scheduled fetch; exit 1 if there is none of this id, or if it has ended."""
-    from services.console.core.schedules import ENDED
 
     settings = settings_of(KafkaSettings)
     with _followed(settings) as fetch_topics, _commands(settings) as commands:
         found = fetch_topics.find(schedule_id)
         if found is None:
             fail(MailriverError(f"{schedule_id}: there is no such schedule; `mailriver loops` lists them"))
-        if found.status in ENDED:
+        if found.has_ended:
             fail(MailriverError(f"{schedule_id}: it has ended already: {found.status}"))
         commands.cancel(schedule_id, found.domain)
     click.echo(f"{schedule_id} is told to stop")

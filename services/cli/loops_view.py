@@ -16,7 +16,7 @@ from rich.table import Table
 from services.console.adapters.fetch_topics import FetchTopics
 from services.console.core.board import FIRST, Page, listing
 from services.console.core.loops import LoopRow
-from services.console.core.schedules import DONE, ENDED, ScheduleRow, schedule_row
+from services.console.core.schedules import DONE, FAILED, ScheduleRow, schedule_row
 from services.runtime.clock import SystemClock, micros
 
 _ALL = 1_000_000
@@ -56,7 +56,7 @@ def waited(fetch_topics: FetchTopics, ids: Sequence[str]) -> bool:
             for row in rows:
                 if row is not None:
                     progress.update(bars[row.id], completed=row.progress, said=_said(row))
-            if all(row is not None and row.state in ENDED for row in rows):
+            if all(row is not None and (row.ended or row.state == FAILED) for row in rows):
                 return all(row is not None and row.state == DONE for row in rows)
             fetch_topics.wait_changed(version, 1.0)
 
@@ -73,7 +73,7 @@ def _row(fetch_topics: FetchTopics, schedule_id: str) -> ScheduleRow | None:
 
 
 def _said(row: ScheduleRow) -> str:
-    left = "" if row.remaining_seconds is None or row.state in ENDED else f", {row.remaining_seconds:.0f} s left"
+    left = "" if row.remaining_seconds is None or row.ended else f", {row.remaining_seconds:.0f} s left"
     return f"{row.state}, {row.events:,} events{left}" + (f"; {row.last_error}" if row.last_error else "")
 
 

@@ -15,7 +15,7 @@ from services.console.adapters.commands import Commands
 from services.console.adapters.fetch_topics import FetchTopics
 from services.console.api.answers import answer, refusal
 from services.console.api.bodies import body_of
-from services.console.core.schedules import ENDED, ScheduleRequest, order_of, warning_of
+from services.console.core.schedules import ScheduleRequest, order_of, warning_of
 from services.console.metrics import ConsoleMetrics
 from services.runtime.clock import Clock, micros
 from services.runtime.errors import Transient
@@ -51,7 +51,7 @@ def routes(orders: Orders) -> list[Route]:
         found = orders.fetch_topics.find(schedule_id)
         if found is None:
             return refusal(404, "there is no such schedule")
-        if found.status in ENDED:
+        if found.has_ended:
             return refusal(409, f"the schedule has ended: it is {found.status}")
         orders.fetch_topics.note(await _written(orders, lambda: orders.commands.cancel(schedule_id, found.domain)))
         return answer({"id": schedule_id}, 202)

@@ -15,9 +15,8 @@ from services.contracts.progress import covered, remaining_seconds
 from services.contracts.reasons import EventType
 
 QUEUED, RUNNING, DONE, CANCELED, FAILED = "queued", "running", "done", "canceled", "failed"
-ENDED = frozenset({DONE, CANCELED, FAILED})
 EVENT_TYPES = tuple(each.value for each in EventType if each is not EventType.UNKNOWN)
-_STATES = frozenset({QUEUED, RUNNING}) | ENDED
+_STATES = frozenset({QUEUED, RUNNING, DONE, CANCELED, FAILED})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _AGO = re.compile(r"-(?P<count>[0-9]{1,9})(?P<unit>[smhd])")
@@ -46,6 +45,14 @@ class Schedule(msgspec.Struct, frozen=True):
         return self.state.state if self.state.state in _STATES else RUNNING
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it. What Mailgun refuses has failed and is tried again until it is canceled;
+        what could never be carried out was never started."""
+        if self.status == FAILED:
+            return self.state is None or self.state.last_started_at is None
+        return self.status in (DONE, CANCELED)
+
+    @property
     def has_range(self) -> bool:
         """Whether it can be shown: a cancellation alone tells nothing of what was ordered."""
         return self.state is not None or self.order is not None
@@ -59,6 +66,8 @@ class ScheduleRow(msgspec.Struct, frozen=True, gc=False):
     begin: str | None
     end: str | None
     state: str
+    ended: bool
+    """Nothing more comes of it: not so of one that has failed and is tried again."""
     fetched_through: str | None
     events: int
     event_types: list[str] | None
@@ -86,12 +95,13 @@ def schedule_row(schedule_id: str, schedule: Schedule, now: int) -> ScheduleRow:
         begin=iso(begin),
         end=iso(end),
         state=status,
+        ended=schedule.has_ended,
         fetched_through=iso(state.fetched_through) if state else None,
         events=state.events_total if state else 0,
         event_types=(state or order).event_types if state or order else None,  # type: ignore[union-attr]  # one is there
         progress=round(covered(state), 4) if state else 0.0,
         remaining_seconds=None if remaining is None else round(remaining, 1),
-        canceling=schedule.cancel is not None and status not in ENDED,
+        canceling=schedule.cancel is not None and not schedule.has_ended,
         last_error=state.last_error if state else None,
         requested_at=iso(order.requested_at) if order else None,
         last_started=iso(state.last_started_at) if state else None,

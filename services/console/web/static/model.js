@@ -15,7 +15,6 @@
  *   stage: string, payload: string, replayed_at: string|null}} Letter
  */
 
-const ENDED = new Set(["done", "canceled", "failed"]);
 const TROUBLE = new Set(["failed", "backing_off"]);
 /** Lag in seconds that is far above what a loop is made for: a minute for the latest ones, half an hour for missing. */
 const FAR_BEHIND_SECONDS = { latest: 300, latest_opened: 300, missing: 2700 };
@@ -112,7 +111,7 @@ export function isInTrouble(loop, now) {
 
 /** Whether a schedule has come to its end, one way or another. */
 export function hasEnded(schedule) {
-  return ENDED.has(schedule.state);
+  return schedule.ended;
 }
 
 /**
