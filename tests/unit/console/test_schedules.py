@@ -149,7 +149,11 @@ def test_a_row_of_what_only_was_ordered() -> None:
     assert (row.event_types, row.requested_at, row.canceling) == (["failed"], "2026-08-20T06:00:00.000Z", False)
 
 
-def test_a_failed_schedule_has_no_time_left() -> None:
-    """It has ended."""
-    state = schedule_state("s1", state="failed", fetched_through=6_000_000, last_started_at=1)
-    assert schedule_row("s1", Schedule(state=state), NOW).remaining_seconds is None
+@pytest.mark.parametrize(("started", "ended"), [(1, False), (None, True)])
+def test_what_mailgun_refuses_is_tried_again_and_what_can_never_be_done_has_ended(
+    started: int | None, ended: bool
+) -> None:
+    """Both have failed and have no time left; only the one that has begun can still be canceled."""
+    state = schedule_state("s1", state="failed", fetched_through=6_000_000, last_started_at=started)
+    row = schedule_row("s1", Schedule(state=state), NOW)
+    assert (row.state, row.ended, row.remaining_seconds) == ("failed", ended, None)
