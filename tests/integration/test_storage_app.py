@@ -245,6 +245,7 @@ def test_what_the_last_audit_found_is_shown_as_metrics(place: Place) -> None:
     storage = place.apps.storage()
     storage.joins()
     assert storage.counted("mailriver_storage_audit_timestamp_seconds") == 0
+    storage.close()
     assert mailriver("audit", "--repair", DATABASE_URL=place.database_url).returncode == 0
     other = place.apps.storage()
     other.joins()

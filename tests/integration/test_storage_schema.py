@@ -54,6 +54,7 @@ def test_an_address_is_once_in_an_email_without_case(connection: psycopg.Connect
         )
 
 
+@pytest.mark.drifts  # counters of no recipients
 @pytest.mark.parametrize(
     ("tracked", "opened", "rate"),
     [(4, 4, None), (5, 0, 0), (8, 1, 13), (40, 1, 3), (200, 1, 1), (200, 3, 2), (7, 7, 100)],
