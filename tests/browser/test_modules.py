@@ -1,4 +1,4 @@
-"""The page's pure modules, run in the browser that they are for; and the page on ten thousand loops. Without servers."""
+"""The page's pure modules, run in the browser that they are for, and ten thousand loops on it. Without servers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ HOST = "http://console.test"
 NOW = 1_700_000_000_000
 HOUR = 3_600_000
 SPACE = "\u202f"
+DASH = "\u2013"
 
 
 def _served(route: Route) -> None:
@@ -61,10 +62,10 @@ def call(page: Page) -> Any:
 def test_numbers_and_durations_are_readable(call: Any) -> None:
     """Counts in groups of three, shares that never round to all or nothing, durations in two units."""
     assert [call("format", "count", each) for each in (0, 999, 12345, 1234567, None)] == [
-        "0", "999", f"12{SPACE}345", f"1{SPACE}234{SPACE}567", "–",
+        "0", "999", f"12{SPACE}345", f"1{SPACE}234{SPACE}567", DASH,
     ]  # fmt: skip
     shares = [(1, 3), (99999, 100000), (1, 100000), (0, 5), (5, 5), (0, 0)]
-    assert [call("format", "rate", *each) for each in shares] == ["33.3 %", "99.9 %", "< 0.1 %", "0.0 %", "100 %", "–"]
+    assert [call("format", "rate", *each) for each in shares] == ["33.3 %", "99.9 %", "< 0.1 %", "0.0 %", "100 %", DASH]
     assert [call("format", "duration", each) for each in (-3, 0.4, 45, 200, 3600, 187_200)] == [
         "0 s", "0 s", "45 s", "3 min 20 s", "1 h", "2 d 4 h",
     ]  # fmt: skip
@@ -74,7 +75,7 @@ def test_instants_keep_their_milliseconds(call: Any) -> None:
     """The year only where it is another one."""
     assert call("format", "instant", "2023-11-14T22:13:20.007Z", NOW) == "14 Nov 22:13:20.007"
     assert call("format", "instant", "2022-01-02T03:04:05.678Z", NOW) == "2 Jan 2022 03:04:05.678"
-    assert call("format", "instant", None, NOW) == "–"
+    assert call("format", "instant", None, NOW) == DASH
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def section(page: Page, name: str) -> Locator:
 
 def number(text: str) -> int:
     """The count that a cell begins with: `12 345 98.2 %` has a narrow space in it."""
-    return int(re.sub(r"\D", "", re.split(r"[ <–]", text.strip())[0]) or 0)
+    return int(re.sub(r"\D", "", re.split(r"[ <]", text.strip())[0]) or 0)
 
 
 def cell(page: Page, subject: str, column: str) -> Locator:
@@ -210,7 +210,8 @@ def test_a_lost_connection_is_told_and_comes_back(visit: Opened, shown: Shown) -
         service.start()
     expect(banner).to_have_count(0, timeout=40_000)
     expect(it.page.locator("main")).to_have_class("")
-    it.errors[:] = [error for error in it.errors if "ERR_CONNECTION_REFUSED" not in error and "ERR_" not in error]
+    # What the browser says of the console that is gone; a fault of a module would read otherwise.
+    it.errors[:] = [error for error in it.errors if "net::ERR_" not in error]
 
 
 def test_a_dead_service_shows_as_dead(visit: Opened, shown: Shown) -> None:
@@ -253,7 +254,7 @@ def test_all_is_reached_by_keyboard(visit: Opened) -> None:
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone", "phone-dark"])
 def test_it_is_accessible_and_fits(visit: Opened, look: str) -> None:
-    """Labels, captions, headings in order, contrast of AA; nothing wider than the screen; in light, dark, on a phone."""
+    """Labels, captions, headings in order, contrast of AA, nothing wider than the screen; light, dark, phone."""
     small = {"viewport": {"width": 360, "height": 740}, "has_touch": True} if "phone" in look else {}
     it = visit(**small, color_scheme="dark" if "dark" in look else "light", reduced_motion="reduce")
     page = it.page
