@@ -118,7 +118,7 @@ def _followed(settings: KafkaSettings) -> Iterator[FetchTopics]:
     from services.runtime.health import Health
 
     kafka_admin(settings)
-    logs.configure("cli", level="ERROR", redaction=logs.Redaction(secrets.token_bytes(32)))
+    logs.configure("cli", level="CRITICAL", redaction=logs.Redaction(secrets.token_bytes(32)))
     clock, config = SystemClock(), KafkaConfig.of(settings)
     health = Health(clock, dependencies=("kafka",), workers=(WORKER,))
     fetch_topics = FetchTopics(
@@ -150,7 +150,7 @@ def _commands(settings: KafkaSettings) -> Iterator[Commands]:
     from services.runtime.codecs import codec_for
 
     kafka_admin(settings)
-    logs.configure("cli", level="ERROR", redaction=logs.Redaction(secrets.token_bytes(32)))
+    logs.configure("cli", level="CRITICAL", redaction=logs.Redaction(secrets.token_bytes(32)))
     commands = commands_of(
         KafkaConfig.of(settings), codec_for(settings.schema_registry_url), settings.topic_prefix, SystemClock()
     )

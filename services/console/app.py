@@ -52,7 +52,7 @@ class ConsoleApp:
     """The process's side of the console: the server and the followers have threads of their own."""
 
     def __init__(self, parts: Parts, server: AsgiServer, chassis: Chassis) -> None:
-        self._parts, self._server, self._chassis = parts, server, chassis
+        self.parts, self._server, self._chassis = parts, server, chassis
         self._looked = -_LOOK_SECONDS
 
     def step(self) -> None:
@@ -63,17 +63,17 @@ class ConsoleApp:
         # Readiness tells of real uses; with nobody at the page there would be none.
         if self._chassis.clock.monotonic() - self._looked >= _LOOK_SECONDS:
             with contextlib.suppress(Transient):
-                self._parts.emails_live.snapshot()
+                self.parts.emails_live.snapshot()
             self._looked = self._chassis.clock.monotonic()
 
     def close(self) -> None:
         """End the streams, and let go of Kafka."""
-        self._parts.hub.close()
-        self._parts.fetch_topics.close()
-        self._parts.commands.close()
-        self._parts.consumers.close()
-        self._parts.dead_letters.close()
-        self._parts.emails.close()
+        self.parts.hub.close()
+        self.parts.fetch_topics.close()
+        self.parts.commands.close()
+        self.parts.consumers.close()
+        self.parts.dead_letters.close()
+        self.parts.emails.close()
 
 
 class Parts:

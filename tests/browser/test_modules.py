@@ -87,6 +87,7 @@ def test_instants_keep_their_milliseconds(call: Any) -> None:
         (NOW - HOUR, NOW + HOUR, {"end": "End is in the future."}, None),
         (NOW + HOUR, NOW - HOUR, {"begin": "Begin is in the future.", "end": "End must be after begin."}, None),
         (None, NOW - HOUR, {}, None),
+        (NOW - 24 * HOUR - 1_000, NOW, {}, None),
         (NOW - 27 * HOUR, NOW, {}, "3 h of it are beyond Mailgun's retention of 24 h"),
         (NOW - 30 * HOUR, NOW - 26 * HOUR, {}, "All of it is beyond Mailgun's retention of 24 h"),
     ],

@@ -39,6 +39,7 @@ WRONG = {
     "fetcher": {"FETCH_PAGE_SIZE": "301", "FETCH_INTERVALL_SECONDS": "5", "MAILGUN_DOMAINS": "no domain"},
     "processor": {"PROCESSOR_RETRY_SECONDS": "1,2,3,4", "DLQ_STOP_RATIO": "2", "DATABASE_URL": SECRET},
     "storage": {"STORAGE_BATCH_EVENTS": "0", "HTTP_PORT": "http", "LOG_LEVEL": "loud"},
+    "console": {"CONSOLE_TOKENS": "x", "MAILGUN_RETENTION_HOURS": "0", "HTTP_PORT": "-1"},
 }
 
 

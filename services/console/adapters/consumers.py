@@ -22,6 +22,7 @@ from services.runtime.errors import Transient
 
 FRESH_SECONDS = 1.0
 EVERY_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
 T = TypeVar("T")
 
 
@@ -65,9 +66,10 @@ class Consumers:
         return [service_row(service, members[f"{self._prefix}{service}"]) for service in SERVICES]
 
     def close(self) -> None:
-        """Let the clients go."""
-        with self._asking:
+        """Let the clients go; a question that is under way ends with the process. Blocks a second or two."""
+        if self._asking.acquire(timeout=_CLOSE_SECONDS):
             self._groups.close()
+            self._asking.release()
 
 
 class _Kept(Generic[T]):

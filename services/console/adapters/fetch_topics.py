@@ -22,7 +22,7 @@ from services.runtime.health import Health
 WORKER = "states"
 _POLL_SECONDS = 0.2
 _PROOF_SECONDS = 5.0
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
 _log = logs.get("console")
 
 

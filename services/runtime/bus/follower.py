@@ -30,7 +30,7 @@ class Follower:
         self._unread: set[Partition] = set()
         self._next: dict[Partition, int] = {}
 
-    def open(self, timeout: float = 10.0) -> None:
+    def open(self, timeout: float = 5.0) -> None:
         """Begin to read, or go on after what has :meth:`passed`. Blocks until the broker tells the partitions.
 
         Raises:
