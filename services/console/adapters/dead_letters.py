@@ -62,7 +62,7 @@ class DeadLettersSource:
         """``prefix``: of the topics. Does not block.
 
         Raises:
-            SettingsError: for a property that librdkafka refuses.
+            Fatal: for a property that librdkafka refuses.
 
         """
         self._look = LookBack(config, f"{prefix}console.dlq", clock=clock, on_error=ignore)

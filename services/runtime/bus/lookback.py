@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from services.runtime.bus.api import Bounds, Partition, Record
 from services.runtime.bus.client import PARTITION_EOF, ErrorHook, log, misconfigured, record_of, translated
 from services.runtime.bus.config import KafkaConfig
-from services.runtime.bus.metadata import admin_client, partitions_of
+from services.runtime.bus.metadata import partitions_of
 from services.runtime.clock import Clock, Deadline
 from services.runtime.errors import Transient
 
@@ -29,11 +28,10 @@ class LookBack:
         """``name``: of the reader, with the prefix; no group of this name is joined. Does not block.
 
         Raises:
-            SettingsError: for a property that librdkafka refuses.
+            Fatal: for a property that librdkafka refuses.
 
         """
         self._clock, self._on_error = clock, on_error
-        self._admin: AdminClient = admin_client(config)
         settings = {
             **config.consumer(name),
             **_SMALL_STEPS,
@@ -55,26 +53,21 @@ class LookBack:
 
         """
         deadline = Deadline(self._clock, timeout)
-        places = [
-            TopicPartition(topic, number)
-            for topic in topics
-            # Asked of the consumer, which then knows the leaders: else its first read would take a second.
-            for number in partitions_of(self._consumer, topic, max(1.0, deadline.remaining()))
-        ]
-        firsts = self._offsets(places, OffsetSpec.earliest(), deadline)  # type: ignore[no-untyped-call]  # untyped there
-        ends = self._offsets(places, OffsetSpec.latest(), deadline)  # type: ignore[no-untyped-call]  # untyped there
-        return {place: Bounds(firsts[place], ends[place]) for place in firsts}
+        found: dict[Partition, Bounds] = {}
+        for topic in topics:
+            # The answer also tells this consumer who leads now; else its first read would take a second, and an
+            # admin client's list_offsets() is refused for ever after a leader's restart (FENCED_LEADER_EPOCH).
+            for number in partitions_of(self._consumer, topic, max(1.0, deadline.remaining())):
+                found[topic, number] = self._bounds_of(TopicPartition(topic, number), deadline)
+        return found
 
-    def _offsets(self, places: list[TopicPartition], spec: OffsetSpec, deadline: Deadline) -> dict[Partition, int]:
+    def _bounds_of(self, place: TopicPartition, deadline: Deadline) -> Bounds:
         try:
-            futures = self._admin.list_offsets(
-                dict.fromkeys(places, spec),
-                isolation_level=IsolationLevel.READ_COMMITTED,
-                request_timeout=max(1.0, deadline.remaining()),
-            )
-            return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+            # Of a reader of committed records: up to the last stable offset.
+            first, end = self._consumer.get_watermark_offsets(place, max(1.0, deadline.remaining()), cached=False)
         except KafkaException as error:
-            raise translated(error.args[0], "look up the ends of topics") from error
+            raise translated(error.args[0], f"look up the ends of {place.topic}") from error
+        return Bounds(first, end)
 
     def read(self, place: Partition, first: int, end: int, timeout: float = 20.0) -> Iterator[Record]:
         """The committed records with ``first`` <= offset < ``end``, in order. Blocks between them.
