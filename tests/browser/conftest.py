@@ -17,13 +17,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from services.runtime.clock import SystemClock
 from services.sandbox import newsletter as newsletters
-from services.sandbox.databases import temporary_database
 from services.sandbox.demo import API_KEY, DOMAIN
 from services.sandbox.mailgun import MailgunSimulator, Scenario
 from services.sandbox.newsletter import Newsletter
 from services.sandbox.stack import CONSOLE, SERVICES
 from tests.support.river import River
-from tests.support.servers import KafkaServer, PostgresServer
+from tests.support.servers import KafkaServer, PostgresServer, temporary_database
 from tests.support.tables import ROOT
 from tests.support.waiting import wait_until
 

@@ -31,7 +31,7 @@ def section(page: Page, name: str) -> Locator:
 
 def number(text: str) -> int:
     """The count that a cell begins with: `12 345 98.2 %` has a narrow space in it."""
-    return int(re.sub(r"\D", "", re.split(r"[ <–]", text.strip())[0]) or 0)
+    return int(re.sub(r"\D", "", re.split(r"[ <]", text.strip())[0]) or 0)
 
 
 def cell(page: Page, subject: str, column: str) -> Locator:
@@ -210,7 +210,8 @@ def test_a_lost_connection_is_told_and_comes_back(visit: Opened, shown: Shown) -
         service.start()
     expect(banner).to_have_count(0, timeout=40_000)
     expect(it.page.locator("main")).to_have_class("")
-    it.errors[:] = [error for error in it.errors if "ERR_CONNECTION_REFUSED" not in error and "ERR_" not in error]
+    # What the browser says of the console that is gone; a fault of a module would read otherwise.
+    it.errors[:] = [error for error in it.errors if "net::ERR_" not in error]
 
 
 def test_a_dead_service_shows_as_dead(visit: Opened, shown: Shown) -> None:
@@ -253,14 +254,14 @@ def test_all_is_reached_by_keyboard(visit: Opened) -> None:
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone", "phone-dark"])
 def test_it_is_accessible_and_fits(visit: Opened, look: str) -> None:
-    """Labels, captions, headings in order, contrast of AA; nothing wider than the screen; in light, dark, on a phone."""
+    """Labels, captions, headings in order, contrast of AA, nothing wider than the screen; light, dark, phone."""
     small = {"viewport": {"width": 360, "height": 740}, "has_touch": True} if "phone" in look else {}
     it = visit(**small, color_scheme="dark" if "dark" in look else "light", reduced_motion="reduce")
     page = it.page
     page.get_by_role("button", name="Last 24 hours").click()
     section(page, "Emails").locator("tbody tr").first.wait_for()
     page.locator("#consumers summary").first.click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    assert page.evaluate(TOO_WIDE) == []
     it.shot(f"page-{look}")
     for name in ("loops", "schedules", "emails", "letters", "consumers"):
         page.locator(f"#{name}").scroll_into_view_if_needed()
@@ -278,6 +279,10 @@ def test_one_loop_of_the_domain_has_its_row(visit: Opened) -> None:
     loops.get_by_label("Filter").fill("missing")
     expect(loops.locator('th[data-label="Loop"]')).to_have_text(["missing"])
 
+
+TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 40)}`)"""
 
 ACCESSIBILITY = r"""() => {
   const faults = [];

@@ -45,7 +45,6 @@ class App extends Component {
     const day = now - (now % 86_400_000);
     const isSaid = said && said.until > tick;
     return html`<${Header} known=${known} now=${now} />
-      <div aria-live="polite"><${Lost} known=${known} /></div>
       <main id="main" tabindex="-1" class=${known.connected || !known.everConnected ? "" : "stale"}>
         <${Overview} known=${known} now=${now} />
         <${Loops} loops=${known.loops} now=${now} />
@@ -73,13 +72,14 @@ function Header({ known, now }) {
     </ul></nav>
     <p class=${known.connected ? "live" : "live off"}><span class="dot" aria-hidden="true"></span>${known.connected ? "Live" : "Not live"}
       <time>${timeOfDay(now)} UTC</time></p>
+    <div class="lost" aria-live="polite"><${Lost} known=${known} /></div>
   </header>`;
 }
 
 function Lost({ known }) {
   if (known.connected || !known.everConnected) return null;
   const at = timeOfDay(known.heardAt + known.offset);
-  return html`<p class="banner"><${Icon} name="warning" /><strong>Connection lost</strong>, data of ${at} UTC, retrying.</p>`;
+  return html`<p class="banner"><${Icon} name="warning" /><span><strong>Connection lost</strong>, data of ${at} UTC, retrying.</span></p>`;
 }
 
 const root = document.getElementById("app");

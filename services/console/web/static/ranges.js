@@ -52,7 +52,8 @@ function faultsOf(begin, end, now) {
 function beyond({ begin, end, now, retentionHours }) {
   if (!retentionHours) return null;
   const oldest = now - retentionHours * HOUR;
-  if (begin >= oldest) return null;
+  // The choice of just what is kept gets older while somebody looks at it.
+  if (begin >= oldest - MINUTE) return null;
   const gone = Math.min(end, oldest) - begin;
   const part = end <= oldest ? "All of it is" : `${duration(gone / 1000)} of it are`;
   return `${part} beyond Mailgun's retention of ${retentionHours} h: what happened then may be gone there.`;

@@ -20,6 +20,6 @@ export function Icon({ name }) {
 }
 
 /** A state as word, colour and picture. */
-export function State({ state }) {
-  return html`<span class=${`state state-${state}`}><${Icon} name=${state} />${state.replace("_", " ")}</span>`;
+export function State({ state, word }) {
+  return html`<span class=${`state state-${state}`}><${Icon} name=${state} />${word ?? state.replace("_", " ")}</span>`;
 }

@@ -9,5 +9,5 @@ export function Time({ at, now }) {
 
 /** A count, and its share of a whole. */
 export function Share({ part, whole }) {
-  return html`${count(part)} <small class="muted">${rate(part, whole)}</small>`;
+  return html`<span>${count(part)} <small class="muted">${rate(part, whole)}</small></span>`;
 }

@@ -61,7 +61,7 @@ export class Letters extends Pure {
       { head: "Stage", cell: (letter) => letter.stage },
       { head: "Time (UTC)", cell: (letter) => html`<${Time} at=${letter.timestamp} now=${now} />` },
       { head: "Topic / partition / offset", cell: (letter) => html`<span class="id">${place(letter)}</span>` },
-      { head: "Replayed", cell: (letter) => (letter.replayed_at ? html`<${State} state="done" /> <${Time} at=${letter.replayed_at} now=${now} />` : html`<span class="muted">no</span>`) },
+      { head: "Replayed", cell: (letter) => (letter.replayed_at ? html`<${State} state="done" word="replayed" /> <${Time} at=${letter.replayed_at} now=${now} />` : html`<span class="muted">no</span>`) },
       {
         head: "Action",
         cell: (letter) => html`<span class="actions">
