@@ -14,6 +14,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
+from services.console.adapters.replays import Replays
 from services.console.metrics import ConsoleMetrics
 from services.contracts.reasons import Loop
 from services.fetcher.core.cursor import Cursor
@@ -21,7 +22,9 @@ from services.fetcher.core.loop import LoopState
 from services.fetcher.metrics import FetcherMetrics, LoopCollector
 from services.processor.metrics import ProcessorMetrics
 from services.runtime.bus.api import PartitionLag
+from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import SystemClock
+from services.runtime.codecs import codec_for
 from services.runtime.health import Health
 from services.runtime.metrics import HealthCollector, LagCollector, WorkerMetrics, show_build
 from services.storage.metrics import StorageMetrics
@@ -81,6 +84,7 @@ def registries() -> dict[str, CollectorRegistry]:
     StorageMetrics(storage, worker.dead)
     console = _chassis("console")
     ConsoleMetrics(console)
+    Replays(KafkaConfig("127.0.0.1:1"), codec_for(None), "", clock=SystemClock(), registry=console)
     return {"F": fetcher, "P": processor, "S": storage, "C": console}
 
 
