@@ -30,6 +30,8 @@ def _served(route: Route) -> None:
         route.fulfill(body=file.read_bytes(), content_type=kind)
     elif path == PurePosixPath("/"):
         route.fulfill(body=web.page(), content_type="text/html")
+    elif path == PurePosixPath("/login"):
+        route.fulfill(body=web.login("This is <b>not</b> the token."), content_type="text/html")
     elif path == PurePosixPath("/empty"):
         route.fulfill(body="<!doctype html><title>empty</title>", content_type="text/html")
     else:
@@ -130,6 +132,15 @@ def test_events_of_the_stream_are_merged(page: Page) -> None:
     assert told[6][2:5] == [[1], "away", True]
     assert told[7][4] is False
     assert told[9][5] == 5000
+
+
+def test_who_is_not_logged_in_is_led_to_the_login(page: Page) -> None:
+    """The API says 401; the form names its field, takes the focus and tells what was wrong, as text."""
+    page.route("**/api/**", lambda route: route.fulfill(status=401, json={"error": "give the CONSOLE_TOKEN"}))
+    page.goto(f"{HOST}/")
+    page.wait_for_url(f"{HOST}/login")
+    expect(page.get_by_label("Token")).to_be_focused()
+    expect(page.get_by_role("alert")).to_have_text("This is <b>not</b> the token.")
 
 
 def test_ten_thousand_loops_and_schedules_stay_quick(page: Page) -> None:

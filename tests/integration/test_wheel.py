@@ -33,6 +33,7 @@ def test_the_wheel_holds_all_that_a_service_reads(tmp_path: Path) -> None:
         "-c",
         "import services; from services.runtime import resources;"
         "from services.storage.adapters import migrations, queries;"
+        "from services.console import web; assert web.page() and web.login() and (web.STATIC / 'app.js').exists();"
         "print(services.__file__, len(resources.topic_specs()), len(resources.subject_schemas()),"
         " migrations.expected_version(), len(queries.query('apply_rows')) > 0)",
         PYTHONPATH=str(place),

@@ -173,13 +173,3 @@ def _is_https(scope: Scope) -> bool:
     """Whether the browser came by https. What a proxy says is believed: it only makes the cookie stricter."""
     proto = Headers(scope=scope).get("x-forwarded-proto", "").split(",")[0].strip()
     return bool(scope["scheme"] == "https" or proto == "https")
-
-
-def plain_form(_request: Request, wrong: str | None) -> str:
-    """A login form without any style."""
-    said = "" if wrong is None else f'<p role="alert">{wrong}</p>'
-    return (
-        '<!doctype html><html lang="en"><title>Mailriver</title><main><h1>Mailriver</h1>'
-        f'{said}<form method="post" action="/login"><label>Token <input type="password" name="token" required '
-        'autofocus autocomplete="current-password"></label> <button>Log in</button></form></main></html>'
-    )
