@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -58,7 +59,9 @@ def probe(health: Health, path: str) -> tuple[HTTPStatus, bytes]:
 
 def cannot_listen(host: str, port: int, error: OSError) -> Fatal:
     """The port is in use, or the host is none of this machine's."""
-    return Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another, or 0")
+    # Not the error's own text: asyncio adds the address to it, which is told already.
+    why = error.strerror if error.errno is None else os.strerror(error.errno)
+    return Fatal(f"HTTP_PORT: cannot listen on {host}:{port}: {why}; choose another, or 0")
 
 
 def probes(health: Health, registry: CollectorRegistry) -> Callable[[Environ, StartResponse], Iterable[bytes]]:

@@ -113,6 +113,7 @@ def test_emails_are_listed_newest_first_page_by_page(client: TestClient, applica
     assert got(client, "/api/emails/e6") == newest
 
 
+@pytest.mark.drifts  # failures alone, without what comes with them
 def test_failures_by_severity_with_the_recipients_address(client: TestClient, application: psycopg.Connection) -> None:
     add_email(application, "e1")
     add_recipients(application, "e1", None, "abcdefg")
@@ -141,6 +142,7 @@ def test_failures_by_severity_with_the_recipients_address(client: TestClient, ap
     ]
 
 
+@pytest.mark.drifts  # failures alone, without what comes with them
 def test_batches_count_their_recipients_and_those_in_none_come_last(
     client: TestClient, application: psycopg.Connection
 ) -> None:
@@ -203,6 +205,7 @@ def test_a_wrong_question_is_refused(client: TestClient, path: str, query: dict[
     assert response.json()["error"].startswith(says)
 
 
+@pytest.mark.drifts  # failures alone, without what comes with them
 def test_a_cursor_of_another_list_or_changed_is_refused(client: TestClient, application: psycopg.Connection) -> None:
     for number in range(3):
         add_email(application, f"e{number}")

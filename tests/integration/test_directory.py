@@ -189,6 +189,7 @@ def test_a_lost_connection_is_transient_and_the_next_batch_opens_another(
     assert directory.find([bob]).resolutions == [Unmatched.NOBODY]
 
 
+@pytest.mark.drifts  # there is nothing left to audit
 def test_a_database_without_the_tables_is_waited_for_and_the_error_holds_no_address(
     directory: PostgresDirectory, application: psycopg.Connection
 ) -> None:
