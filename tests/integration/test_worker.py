@@ -71,10 +71,14 @@ class River:
 
     def assert_each_once(self, seconds: float) -> None:
         """Wait until every raw event has come out, and see that none came twice."""
+        assert self.emitted_again(seconds) == {}
+
+    def emitted_again(self, seconds: float) -> dict[str, int]:
+        """Wait until every raw event has come out; those that came more than once, and how often."""
         wait_until(
             lambda: len(self.emitted()) == self.published, seconds=seconds, what="every event comes out", every=0.5
         )
-        assert {event_id: times for event_id, times in self.emitted().items() if times != 1} == {}
+        return {event_id: times for event_id, times in self.emitted().items() if times != 1}
 
 
 def emits(app: Stepped) -> float:
@@ -165,7 +169,11 @@ def flows_over(river: River, broker: EmbeddedKafka, outage: str) -> Watch:
             broker.resume()
         river.publish(500)
         watch.until_stored(river, river.published, seconds=100)
-        river.assert_each_once(seconds=30)
+        again = river.emitted_again(seconds=30)
+        # What the broker held of the transaction when it froze it may append after the fence, where the next commit
+        # of the same id takes it along (docs/adr/0002): the batch that was under way, once more, and no other.
+        assert set(again.values()) <= ({2} if outage != "killed" else set()), again
+        watch.until_stored(river, river.published + len(again), seconds=30)
         wait_until(
             lambda: watch.is_live() and watch.processor.health.ready() == watch.storage.health.ready() == {},
             seconds=40,
@@ -180,7 +188,9 @@ def test_a_broker_that_goes_away_and_comes_back_is_waited_for(
 ) -> None:
     """In the middle of a backlog; both services go on in the same process, nothing is lost, nothing comes twice."""
     watch = flows_over(own_river, broker, outage)
-    assert sum(stored_totals(own_river.apps.database_url).values()) == own_river.published
+    with psycopg.connect(own_river.apps.database_url) as connection:
+        counted = connection.execute("SELECT delivered_count FROM mailriver.emails").fetchone()
+    assert counted == (RECIPIENTS,)
     assert watch.longest.most < MOST_STEP_SECONDS
 
 

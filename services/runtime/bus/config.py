@@ -51,6 +51,9 @@ CONSUMER: dict[str, Any] = {
     "fetch.error.backoff.ms": 100,
     "reconnect.backoff.max.ms": 2_000,
     "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+    # A member that was told of its topics while the broker came back (and knew no leaders yet) joins its group at the
+    # next refresh, and not before: with the default of five minutes it stood still for so long.
+    "topic.metadata.refresh.interval.ms": 10_000,
 }
 PRODUCER: dict[str, Any] = {
     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
