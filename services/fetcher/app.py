@@ -28,7 +28,7 @@ from services.fetcher.task import LoopTask, Ticket, Turned
 from services.fetcher.upkeep import Upkeep
 from services.runtime import logs
 from services.runtime.backoff import Backoff
-from services.runtime.bus.api import Partition, Record
+from services.runtime.bus.api import Record
 from services.runtime.bus.compacted import CompactedTopic
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.consumer import GroupConsumer
@@ -116,10 +116,10 @@ class FetcherApp:
             return
         try:
             consumer = self._membership.consumer
-            commands = self._membership.poll()
+            unread = self._polled()
             self._serve_group(consumer)
             self._health.stepped(WORKER)  # Taking loops over may have taken most of a minute.
-            self._obey(consumer, commands)
+            self._obey(consumer, unread)
             self._start_due(consumer)
             self._take(consumer, self._dispatcher.answers(_STEP_SECONDS))
             self._show()
@@ -182,21 +182,31 @@ class FetcherApp:
             max_events=self._settings.fetch_max_events,
         )
 
-    def _obey(self, consumer: GroupConsumer, commands: dict[Partition, list[Record]]) -> None:
+    def _polled(self) -> list[tuple[Lease, list[Record]]]:
+        """The commands that have come for what is held. Whatever goes wrong in this step, they are read again."""
+        unread = []
+        for place, records in self._membership.poll().items():
+            lease = self._leases.at(place)
+            if lease is not None and lease.is_placed:
+                lease.is_placed = False
+                unread.append((lease, records))
+        return unread
+
+    def _obey(self, consumer: GroupConsumer, unread: list[tuple[Lease, list[Record]]]) -> None:
         """Take commands: the schedules that they change and the offset behind them are written together."""
-        for lease in self._leases.all:
-            records = commands.get(lease.place)
-            if lease.is_placed and records:
+        for lease, records in unread:
+            if self._leases.at(lease.place) is lease:
                 self._obey_in(consumer, lease, records)
+        for lease in self._leases.all:
             if not lease.is_placed:
                 self._membership.read_from(lease.place, lease.command_offset)
                 lease.is_placed = True
 
     def _obey_in(self, consumer: GroupConsumer, lease: Lease, records: list[Record]) -> None:
-        lease.is_placed = False  # Whatever goes wrong, these are read again.
         now = micros(self._clock)
         answers = self._commands.read(records, lease.backlog, now)
-        kept = [self._states.record(state, now) for state in answers.schedules.values()]
+        # Each at its own instant: they keep their order after a restart.
+        kept = [self._states.record(state, state.kept_at) for state in answers.schedules.values()]
         lease.publish(kept, consumer, records[-1].offset + 1)
         lease.is_placed = True
         for state in answers.schedules.values():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from threading import Event
 
 import msgspec
 import pytest
@@ -14,8 +15,12 @@ from typing_extensions import override
 from services.contracts.events import FetchState
 from services.contracts.partitioning import partition_of
 from services.contracts.reasons import Loop
+from services.fetcher.leases import Lease
 from services.fetcher.task import REFUSED_SECONDS
+from services.runtime.bus.api import Outgoing, Partition, Record
+from services.runtime.bus.consumer import GroupConsumer
 from services.runtime.clock import SystemClock
+from services.runtime.errors import Transient
 from services.sandbox.mailgun import MailgunSimulator, Scenario
 from services.sandbox.mailgun import scenario as faults
 from tests.support.fetching import (
@@ -360,3 +365,48 @@ def test_latest_is_prompt_while_a_backfill_has_all_the_connections_it_may(
         state = state_of(journal, "long")
         assert state is not None
         assert state.state == "running"
+
+
+def test_a_transaction_that_fails_for_one_partition_loses_no_command_of_another(
+    kafka: KafkaServer,
+    topic_prefix: str,
+    journal: Journal,
+    orders: Orders,
+    simulator: MailgunSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both come in one poll; the first one's transaction fails, and both are read again."""
+    assert partition_of(DOMAIN.encode(), 6) != partition_of(OTHER.encode(), 6)
+    begin = float(int(time.time() - HOUR))
+    publish, failed = Lease.publish, Event()
+
+    def hiccup(
+        lease: Lease, records: Sequence[Outgoing], consumer: GroupConsumer, command_offset: int | None = None
+    ) -> None:
+        if command_offset is not None and not failed.is_set():
+            failed.set()
+            raise Transient("Kafka: a hiccup")
+        publish(lease, records, consumer, command_offset)
+
+    settings = {"MAILGUN_DOMAINS": f"{DOMAIN},{OTHER}"}
+    with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, settings) as fetcher:
+        leases, membership = fetcher.app._leases, fetcher.app._membership
+        fetcher.step_until(
+            lambda: len(fetcher.states) == 6 and all(lease.is_placed for lease in leases.all),
+            seconds=60,
+            what="all partitions are held",
+        )
+        poll, held = membership.poll, dict[Partition, list[Record]]()
+
+        def both_at_once() -> dict[Partition, list[Record]]:
+            for place, records in poll().items():
+                held.setdefault(place, []).extend(records)
+            return dict(held) if len(held) == 2 else {}
+
+        monkeypatch.setattr(membership, "poll", both_at_once)
+        monkeypatch.setattr(Lease, "publish", hiccup)
+        orders.send(order("one", begin, begin + 1), order("other", begin, begin + 1, domain=OTHER))
+        fetcher.step_until(failed.is_set, seconds=30, what="a transaction has failed")
+        monkeypatch.setattr(membership, "poll", poll)
+        comes_to(fetcher, journal, "one", "done")
+        comes_to(fetcher, journal, "other", "done")

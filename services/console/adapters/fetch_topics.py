@@ -158,7 +158,7 @@ class FetchTopics:
                 if message is not None:
                     self._board.take(message)
                 elif record.value is None and record.topic == self._state_topic and record.key is not None:
-                    domain, _, name = record.key.decode("utf-8", "replace").rpartition("/")
+                    domain, _, name = record.key.decode("utf-8", "replace").partition("/")  # an id may hold a slash
                     self._board.remove(domain, name)
             self._news.notify_all()
         self._follower.passed(records)

@@ -149,7 +149,7 @@ class Hub:
                 yield shown
             # What the queue holds may be older than these pages; so what changed since is told once more after it.
             self._tell_changes(reader, version)
-            for name, data in self._known.items():
+            for name, data in list(self._known.items()):
                 yield ServerSentEvent(data.decode(), event=name)
             while (event := await reader.queue.get()) is not None:
                 yield event

@@ -35,7 +35,7 @@ def place_of(of: str, text: str | None, kind: type[T]) -> T | None:
         if cursor(of, msgspec.json.decode(data[_DIGEST_BYTES:])) != text:
             raise BadRequest(_WRONG)
         return msgspec.json.decode(data[_DIGEST_BYTES:], type=kind)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
+    except (binascii.Error, ValueError, RecursionError, msgspec.MsgspecError):
         raise BadRequest(_WRONG) from None
 
 
