@@ -80,7 +80,7 @@ def schema_version(connection: psycopg.Connection) -> int:
 
 
 def require_schema(connection: psycopg.Connection) -> None:
-    """Return if the tables are as this version needs them; else close the connection and raise Fatal. Or psycopg's errors."""
+    """Close the connection and raise Fatal if the tables are older than this version needs them."""
     if schema_version(connection) < expected_version():
         connection.close()
         raise Fatal("the database's tables are older than this version; run `mailriver migrate`")
