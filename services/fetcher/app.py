@@ -6,6 +6,7 @@ from services.contracts import topics
 from services.contracts.codec import Codec
 from services.contracts.partitioning import partition_of
 from services.contracts.registry import RegistryUnavailable
+from services.fetcher.account import MAILGUN, Account
 from services.fetcher.adapters.mailgun_events import MailgunEvents
 from services.fetcher.adapters.raw_topic import RawTopic
 from services.fetcher.adapters.state_topic import StateTopic
@@ -20,7 +21,7 @@ from services.fetcher.dispatcher import Dispatcher
 from services.fetcher.leases import Lease, Leases, Task
 from services.fetcher.membership import Membership
 from services.fetcher.metrics import FetcherMetrics, LoopCollector
-from services.fetcher.ports import Answer, SourceError, Throttled, Unavailable
+from services.fetcher.ports import Answer, SourceError
 from services.fetcher.publisher import Publisher, Work
 from services.fetcher.recent import EventKey, RecentlyPublished, key_of
 from services.fetcher.settings import FetcherSettings
@@ -38,7 +39,7 @@ from services.runtime.errors import SessionLost, Transient
 from services.runtime.lifecycle import Chassis
 
 WORKER = "loops"
-DEPENDENCIES = ("kafka", "mailgun")
+DEPENDENCIES = ("kafka", MAILGUN)
 _STEP_SECONDS = 0.2
 _RECENT_EVENTS = 100_000
 _log = logs.get("fetcher")
@@ -73,11 +74,13 @@ class FetcherApp:
             codec, settings.mailgun_domains, lambda domain: partition_of(domain.encode(), self._membership.partitions)
         )
         self._upkeep = Upkeep(self._states, settings.sweep())
-        self._pace = Pace(settings.fetch_requests_per_second)
+        pace = Pace(settings.fetch_requests_per_second)
         self._dispatcher: Dispatcher[Ticket] = Dispatcher(
-            self._source(), concurrency=settings.fetch_concurrency, pace=self._pace, clock=self._clock
+            self._source(), concurrency=settings.fetch_concurrency, pace=pace, clock=self._clock
         )
         self._metrics = FetcherMetrics(chassis.registry, settings.mailgun_domains)
+        backoff = Backoff(first=1.0, most=60.0, random=chassis.random)
+        self._account = Account(pace, backoff, metrics=self._metrics, health=self._health, clock=self._clock)
         interval = round(settings.fetch_interval_seconds * 1_000_000)
         self._collector = LoopCollector(
             self._clock, {loop: target_lag(loop, self._margins, interval) / 1e6 for loop in POLLING}
@@ -87,7 +90,6 @@ class FetcherApp:
         self._publisher = Publisher(
             RawTopic(codec, self._prefix), self._states, self._recent, self._metrics, self._clock
         )
-        self._account = Backoff(first=1.0, most=60.0, random=chassis.random)
         self._session = Backoff(first=0.5, most=30.0, random=chassis.random)
         self._again_at = 0.0
 
@@ -218,7 +220,7 @@ class FetcherApp:
         monotonic, now = self._clock.monotonic(), micros(self._clock)
         for lease in self._leases.all:
             self._upkeep.look_after(lease, consumer, now, monotonic)
-        if self._pace.cooldown(monotonic) > 0:
+        if self._account.cooldown > 0:
             return  # They would only wait, and say that they run.
         for task in self._leases.loops:
             if task.is_due(monotonic):
@@ -289,13 +291,7 @@ class FetcherApp:
 
     def _page(self, task: Task, answer: Answer, together: set[EventKey]) -> Turned:
         """What a page leads to. ``together``: what is published with it, added to here; a domain has one lease."""
-        self._metrics.requests["ok"].inc()
-        self._health.works("mailgun")
-        self._account.succeeded()
-        if answer.wait_seconds is not None:
-            self._cool(answer.wait_seconds)
-        if answer.page.replaced:
-            self._metrics.replaced.inc()
+        self._account.answered(answer)
         domain = task.state.domain
         turned = task.turn(
             answer.page,
@@ -309,10 +305,7 @@ class FetcherApp:
         return turned
 
     def _source_failed(self, ticket: Ticket, error: SourceError, found: tuple[Lease, Task] | None) -> None:
-        self._metrics.requests[error.code].inc()
-        self._health.fails("mailgun", str(error))
-        if isinstance(error, (Throttled, Unavailable)):
-            self._back_off(error.retry_after)
+        self._account.failed(error)
         if found is None:
             return
         task = found[1]
@@ -325,18 +318,8 @@ class FetcherApp:
             domain=ticket.domain,
             loop=ticket.loop.value,
             error=str(error),
-            again_seconds=round(max(pause, self._pace.cooldown(self._clock.monotonic())), 1),
+            again_seconds=round(max(pause, self._account.cooldown), 1),
         )
-
-    def _back_off(self, told: float | None) -> None:
-        """The account waits, longer each time; requests that fail together are one failure."""
-        if self._pace.cooldown(self._clock.monotonic()) > 0:
-            self._cool(told or 0.0)
-        else:
-            self._cool(self._account.failed(told))
-
-    def _cool(self, seconds: float) -> None:
-        self._metrics.throttled_seconds.inc(self._pace.cool(self._clock.monotonic(), seconds))
 
     def _trouble(self, error: Transient) -> None:
         pause = self._session.failed(error.retry_after)

@@ -19,16 +19,14 @@ from services.processor.pipeline import Processed, process
 from services.processor.ports import RecipientDirectory
 from services.processor.retries import Retries
 from services.processor.settings import ProcessorSettings
+from services.runtime.assembly import Assembly
 from services.runtime.bus.api import Outgoing, Record
-from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import Clock
-from services.runtime.deadletter import DeadLetters, StormGuard
+from services.runtime.deadletter import DeadLetters
 from services.runtime.errors import Transient
 from services.runtime.health import Health
 from services.runtime.lifecycle import Chassis
-from services.runtime.metrics import LagCollector, WorkerMetrics
-from services.runtime.session import Session
-from services.runtime.worker import WORKER, Handled, Instruments, Limits, Worker
+from services.runtime.worker import WORKER, Handled, Limits, Worker
 
 DEPENDENCIES = ("kafka", "database")
 BATCH_RECORDS = 4_000
@@ -150,35 +148,18 @@ class ProcessorHandler:
 
 def build(settings: ProcessorSettings, codec: Codec, chassis: Chassis) -> Worker:
     """The processor, ready to be stepped."""
-    prefix, group = settings.topic_prefix, f"{settings.topic_prefix}processor"
+    prefix = settings.topic_prefix
     retries = Retries(prefix, settings.processor_retry_seconds)
     read = (topics.prefixed(prefix, topics.RAW), *retries.topics)
-    worker_metrics = WorkerMetrics(chassis.registry, service="processor", group=group, topics=read)
-    lag = LagCollector(group, chassis.clock)
-    chassis.registry.register(lag)
+    assembly = Assembly(settings, chassis, group="processor", topics=read)
     handler = ProcessorHandler(
         PostgresDirectory(settings.database_url.get_secret_value()),
         codec,
         DeadLetters(topics.prefixed(prefix, topics.RAW_DLQ), Stage.PROCESSOR, most_bytes=topics.RAW_MAX_BYTES),
         retries,
         topics.prefixed(prefix, topics.EMAIL_EVENTS),
-        metrics=ProcessorMetrics(chassis.registry, group, worker_metrics.dead),
+        metrics=ProcessorMetrics(chassis.registry, assembly.group, assembly.metrics.dead),
         health=chassis.health,
         clock=chassis.clock,
     )
-    session = Session(
-        KafkaConfig.of(settings),
-        group=group,
-        topics=read,
-        transactional_id=f"{prefix}processor-{chassis.instance}",
-        clock=chassis.clock,
-    )
-    return Worker(
-        handler,
-        session,
-        Limits(BATCH_RECORDS),
-        StormGuard(ratio=settings.dlq_stop_ratio, window=settings.dlq_stop_window),
-        Instruments(chassis.health, worker_metrics, lag),
-        clock=chassis.clock,
-        random=chassis.random,
-    )
+    return assembly.worker(handler, Limits(BATCH_RECORDS))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from services.runtime.settings import (
+    ConsumerSettings,
     DatabaseSettings,
-    DeadLetterSettings,
     HttpSettings,
-    KafkaSettings,
     ProcessorBatchSettings,
 )
 
 
-class ProcessorSettings(ProcessorBatchSettings, DatabaseSettings, DeadLetterSettings, KafkaSettings, HttpSettings):
+class ProcessorSettings(ProcessorBatchSettings, DatabaseSettings, ConsumerSettings, HttpSettings):
     """All that the processor reads from the environment."""

@@ -149,6 +149,10 @@ class DeadLetterSettings(Settings):
     dlq_stop_window: Count = 10_000
 
 
+class ConsumerSettings(DeadLetterSettings, KafkaSettings):
+    """What every worker needs."""
+
+
 class DatabaseSettings(Settings):
     """How to reach Postgres."""
 

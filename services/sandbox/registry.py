@@ -9,15 +9,15 @@ import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from services.runtime.clock import SystemClock
+from typing_extensions import override
+
 from services.runtime.errors import Fatal
+from services.sandbox.embedded import EmbeddedServer, Start
 from services.sandbox.java import find_java
 from services.sandbox.maven import resolve
-from services.sandbox.ports import LOOPBACK, remembered_ports
-from services.sandbox.processes import Launch, ServerProcess
+from services.sandbox.ports import LOOPBACK
+from services.sandbox.processes import Launch
 
 REGISTRY_POM = Path(__file__).with_name("registry-pom.xml")
 _START_SECONDS = 60.0
@@ -50,55 +50,30 @@ def registry_app(cache: Path, environ: Mapping[str, str]) -> Path:
     return folder
 
 
-class EmbeddedRegistry:
-    """One registry. A start on the same folder has the same address again, and none of the schemas.
-
-    Not to be shared between threads. As a context manager it is started, and stopped at the end.
-    """
+class EmbeddedRegistry(EmbeddedServer):
+    """One registry. A start on the same folder has the same address again, and none of the schemas."""
 
     def __init__(self, data_dir: Path, *, app: Path, port: int | None = None) -> None:
         """``app``: the folder by :func:`registry_app`. ``port``: else a free one."""
-        self._data, self._app, self._port = data_dir.absolute(), app.absolute(), port
+        super().__init__("The schema registry", data_dir.absolute(), port=port, stop_seconds=_STOP_SECONDS)
+        self._app = app.absolute()
         self._environ = dict(os.environ)  # noqa: TID251 - composition root
-        self._process: ServerProcess | None = None
-        self._url = ""
 
     @property
     def url(self) -> str:
         """Its address for ``SCHEMA_REGISTRY_URL``; known once it has been started, and the same after every start."""
-        if not self._url:
-            raise Fatal("The schema registry has no address before it was started")
-        return self._url
+        return self.address
 
-    def start(self) -> None:
-        """Start it and wait until it answers: 3 to 10 s. Raises Fatal, with the end of its log, if it does not."""
-        if self._process is not None and self._process.running:
-            raise Fatal("The schema registry runs already")
+    @override
+    def _prepare(self) -> Start:
         self._data.mkdir(parents=True, exist_ok=True)
-        fixed = {} if self._port is None else {"registry": self._port}
-        port = remembered_ports(self._data / "registry-ports.json", ("registry",), fixed=fixed)["registry"]
-        self._url = f"http://{LOOPBACK}:{port}/apis/ccompat/v7"
-        self._process = ServerProcess(self._launch(port), SystemClock())
-        try:
-            self._process.require_ready(lambda: _answers(port), _START_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop it orderly, by force after 15 s; its schemas are gone then. Nothing happens if it does not run."""
-        if self._process is not None:
-            self._process.stop(_STOP_SECONDS)
-            self._process = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        port = self._ports("registry", file="registry-ports.json")["registry"]
+        return Start(
+            launch=self._launch(port),
+            address=f"http://{LOOPBACK}:{port}/apis/ccompat/v7",
+            answers=lambda: _answers(port),
+            seconds=_START_SECONDS,
+        )
 
     def _launch(self, port: int) -> Launch:
         runners = list(self._app.glob("*-runner.jar"))
@@ -106,7 +81,7 @@ class EmbeddedRegistry:
             raise Fatal(f"{self._app} holds no schema registry: remove it, and it is fetched again")
         java = find_java(self._environ)
         return Launch(
-            name="The schema registry",
+            name=self._name,
             command=[str(java.program), *_JVM, "-jar", str(runners[0])],
             log=self._data / "registry.log",
             # HTTP_PORT is Mailriver's setting as well: the registry must not take it for its own.

@@ -13,7 +13,7 @@ import msgspec
 from services.runtime import resources, topics_admin
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.metadata import admin_client
-from services.runtime.clock import SystemClock
+from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import Fatal
 from services.runtime.settings import KafkaSettings, load
 from services.sandbox.folders import cache_root
@@ -26,7 +26,10 @@ from services.storage.adapters.migrations import migrate
 SERVICES = ("storage", "processor", "fetcher")
 """The river, in the order of its start: who reads comes before who writes."""
 CONSOLE = "console"
+QUICK_SECONDS = 10.0
+MOST_QUICK_ENDS = 3
 _STOP_SECONDS = 30.0
+_SYSTEM_CLOCK = SystemClock()
 
 Say = Callable[[str], None]
 
@@ -41,11 +44,16 @@ class Servers(msgspec.Struct, frozen=True):
 class Service:
     """One service as a child process."""
 
-    def __init__(self, name: str, port: int, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, port: int, environ: Mapping[str, str], log: Path, *, clock: Clock = _SYSTEM_CLOCK
+    ) -> None:
         """``port``: of its probes and metrics. ``environ``: all of its environment but the port."""
         self.name, self.port, self.log = name, port, log
         self._environ = {**environ, "HTTP_PORT": str(port)}
+        self._clock = clock
         self._process: ServerProcess | None = None
+        self._started_at = 0.0
+        self._quick_ends = 0
 
     @property
     def running(self) -> bool:
@@ -68,7 +76,26 @@ class Service:
         """Start it; it gets ready by itself."""
         command = [sys.executable, "-m", "services", "run", self.name]
         launch = Launch(name=self.name, command=command, log=self.log, environ=self._environ)
-        self._process = ServerProcess(launch, SystemClock())
+        self._started_at = self._clock.monotonic()
+        self._process = ServerProcess(launch, self._clock)
+
+    def revive(self) -> bool:
+        """Start it again if it has died; whether it had. To be asked every second or so.
+
+        Raises:
+            Fatal: it has died three times in a row within 10 s of its start, so that another one would not help
+                either; with the last lines of its log.
+
+        """
+        if self._process is None or self._process.running:
+            return False
+        is_quick = self._clock.monotonic() - self._started_at < QUICK_SECONDS
+        self._quick_ends = self._quick_ends + 1 if is_quick else 0
+        if self._quick_ends == MOST_QUICK_ENDS:
+            what = f"ended {MOST_QUICK_ENDS} times in a row within {QUICK_SECONDS:g} s of its start"
+            raise Fatal(self._process.failure(what))
+        self.start()
+        return True
 
     def stop(self) -> None:
         """End it as Kubernetes does (SIGTERM), by force after 30 s."""
@@ -150,8 +177,5 @@ class Stack:
             service.start()
 
     def revive(self) -> list[str]:
-        """Start the services again that have died; their names."""
-        dead = [service for service in self.services.values() if not service.running]
-        for service in dead:
-            service.start()
-        return [service.name for service in dead]
+        """Start the services again that have died; their names. Raises Fatal as :meth:`Service.revive` does."""
+        return [service.name for service in self.services.values() if service.revive()]

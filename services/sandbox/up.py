@@ -51,7 +51,7 @@ def run_up(options: UpOptions, environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or Ctrl-C; the exit code. Blocks.
 
     Raises:
-        Fatal: something is missing on this machine, or does not start.
+        Fatal: something is missing on this machine, or does not start; or a service ends again and again.
 
     """
     console, stop = Console(), Stop()
@@ -73,7 +73,7 @@ def run_up(options: UpOptions, environ: Mapping[str, str]) -> int:
             # What the user sets wins over what suits a sandbox; but the key decides which Mailgun is asked.
             own = {name: value for name, value in environ.items() if value and name != "MAILGUN_BASE_URL"}
             stack.start_services({name: own.get(name, value) for name, value in settings.items()}, PORTS)
-            _wait_ready(stop.event)
+            _wait_ready(stack, console, stop.event)
             _tell(console, stack, settings, environ)
             _keep(stack, source, console, stop.event)
     finally:
@@ -135,12 +135,13 @@ def _has_key(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("MAILGUN_API_KEY") or environ.get("MAILGUN_API_KEY_FILE"))
 
 
-def _wait_ready(stop: Event) -> None:
+def _wait_ready(stack: Stack, console: Console, stop: Event) -> None:
     """Wait until every service says so, a minute at most: what is not ready then is seen in the table."""
     deadline = Deadline(SystemClock(), _READY_SECONDS)
     while not deadline.passed and not all(is_ready(port) for port in PORTS.values()):
         if stop.wait(_READY_LOOK_SECONDS):
             return
+        _revive(stack, console)
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -202,7 +203,11 @@ def _keep(stack: Stack, source: _Source, console: Console, stop: Event) -> None:
         while not stop.wait(_LOOK_SECONDS):
             if recipients := source.send():
                 console.print(f"A newsletter to {counted(recipients)} recipients")
-            for name in stack.revive():
-                log = stack.services[name].log
-                console.print(f"{name} had died and was started again; its log: {log}", highlight=False, soft_wrap=True)
+            _revive(stack, console)
             display.show(meter.read(source.shown()), "running")
+
+
+def _revive(stack: Stack, console: Console) -> None:
+    for name in stack.revive():
+        log = stack.services[name].log
+        console.print(f"{name} had died and was started again; its log: {log}", highlight=False, soft_wrap=True)

@@ -12,16 +12,14 @@ from services.contracts.events import EmailEvent
 from services.contracts.reasons import DeadReason, Stage
 from services.contracts.registry import UnknownSchema
 from services.runtime import logs, postgres
+from services.runtime.assembly import Assembly
 from services.runtime.bus.api import Outgoing, Partition, Record
-from services.runtime.bus.config import KafkaConfig
 from services.runtime.clock import Clock
-from services.runtime.deadletter import DeadLetters, StormGuard
+from services.runtime.deadletter import DeadLetters
 from services.runtime.errors import Transient
 from services.runtime.health import Health
 from services.runtime.lifecycle import Chassis
-from services.runtime.metrics import LagCollector, WorkerMetrics
-from services.runtime.session import Session
-from services.runtime.worker import WORKER, Handled, Instruments, Limits, Worker
+from services.runtime.worker import WORKER, Handled, Limits, Worker
 from services.storage.adapters.audit import last_audit
 from services.storage.adapters.migrations import expected_version, schema_version
 from services.storage.adapters.postgres import PostgresStore
@@ -177,12 +175,10 @@ class StorageApp:
 def build(settings: StorageSettings, codec: Codec, chassis: Chassis, group: str = "storage") -> StorageApp:
     """Storage, ready to be stepped. ``group``: its consumer group, without the prefix."""
     prefix = settings.topic_prefix
-    topic, group = topics.prefixed(prefix, topics.EMAIL_EVENTS), f"{prefix}{group}"
+    topic = topics.prefixed(prefix, topics.EMAIL_EVENTS)
     dsn = settings.database_url.get_secret_value()
-    worker_metrics = WorkerMetrics(chassis.registry, service="storage", group=group, topics=(topic,))
-    lag = LagCollector(group, chassis.clock)
-    chassis.registry.register(lag)
-    metrics = StorageMetrics(chassis.registry, worker_metrics.dead)
+    assembly = Assembly(settings, chassis, group=group, topics=(topic,))
+    metrics = StorageMetrics(chassis.registry, assembly.metrics.dead)
     handler = StorageHandler(
         PostgresStore(dsn, topic),
         codec,
@@ -193,20 +189,5 @@ def build(settings: StorageSettings, codec: Codec, chassis: Chassis, group: str 
         chassis.health,
         chassis.clock,
     )
-    session = Session(
-        KafkaConfig.of(settings),
-        group=group,
-        topics=(topic,),
-        transactional_id=f"{prefix}storage-{chassis.instance}",
-        clock=chassis.clock,
-    )
-    worker = Worker(
-        handler,
-        session,
-        Limits(settings.storage_batch_events),
-        StormGuard(ratio=settings.dlq_stop_ratio, window=settings.dlq_stop_window),
-        Instruments(chassis.health, worker_metrics, lag),
-        clock=chassis.clock,
-        random=chassis.random,
-    )
+    worker = assembly.worker(handler, Limits(settings.storage_batch_events))
     return StorageApp(worker, dsn, chassis, metrics)

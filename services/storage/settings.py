@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from services.runtime.settings import (
+    ConsumerSettings,
     DatabaseSettings,
-    DeadLetterSettings,
     HttpSettings,
-    KafkaSettings,
     StorageBatchSettings,
 )
 
 
-class StorageSettings(StorageBatchSettings, DatabaseSettings, DeadLetterSettings, KafkaSettings, HttpSettings):
+class StorageSettings(StorageBatchSettings, DatabaseSettings, ConsumerSettings, HttpSettings):
     """All that storage reads from the environment."""

@@ -21,7 +21,7 @@ SERVICES: dict[str, type[Settings]] = {
     "S": StorageSettings,
     "C": ConsoleSettings,
 }
-USERS = ("fetcher", "processor", "storage", "console", "runtime/bus", "cli")
+USERS = ("fetcher", "processor", "storage", "console", "runtime/bus", "cli", "runtime/assembly.py")
 
 
 def fields() -> Iterator[tuple[str, FieldInfo]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import psycopg
@@ -13,8 +12,7 @@ import pytest
 from services.sandbox.mailgun import MailgunSimulator, Scenario, SimulatedEvent
 from services.sandbox.scrape import scrape, total
 from services.sandbox.stack import Service
-from tests.support.river import River
-from tests.support.servers import KafkaServer
+from tests.support.river import NewRiver, River
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration, pytest.mark.timeout(1500)]
@@ -79,23 +77,13 @@ def work_off(river: River, service: Service, counter: str, **labels: str) -> flo
     return most
 
 
-def test_memory_stays_flat_over_a_million_events(
-    kafka: KafkaServer, database_url: str, topic_prefix: str, tmp_path: Path
-) -> None:
+def test_memory_stays_flat_over_a_million_events(new_river: NewRiver, database_url: str) -> None:
     """Each service alone works a backlog of a million off, one after the other, below 200 MB."""
     insert_recipients(database_url)
     scenario = Scenario(domains=(DOMAIN,), api_key="key-of-the-simulator")
     with MailgunSimulator(scenario, clock=time.time) as simulator:
         simulator.add(DOMAIN, backlog(time.time() - EVENTS / 1_000 - 60))
-        river = River(
-            bootstrap=kafka.bootstrap,
-            database_url=database_url,
-            prefix=topic_prefix,
-            base_url=simulator.base_url,
-            folder=tmp_path,
-            settings={"FETCH_LOOKBACK_SECONDS": "3600", "FETCH_MISSING_LOOKBACK_SECONDS": "10"},
-        )
-        with river:
+        with new_river(simulator.base_url, FETCH_LOOKBACK_SECONDS="3600", FETCH_MISSING_LOOKBACK_SECONDS="10") as river:
             services = river.services
             memory = {
                 "fetcher": work_off(river, services["fetcher"], "mailriver_fetcher_events_total", result="published"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from subprocess import CompletedProcess
 
 import pytest
@@ -14,22 +13,10 @@ from services.contracts import topics
 from services.contracts.reasons import DeadReason
 from tests.support.commands import mailriver
 from tests.support.letters import DeadLetterTopics
-from tests.support.servers import KafkaServer
 from tests.support.tables import ROOT
-from tests.support.topics import create_topics, read_committed
-from tests.support.waiting import wait_until
+from tests.support.topics import read_committed
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def dlq(kafka: KafkaServer, topic_prefix: str) -> Iterator[DeadLetterTopics]:
-    create_topics(kafka.bootstrap, topic_prefix)
-    dlq = DeadLetterTopics(kafka.bootstrap, topic_prefix)
-    ready = "the broker has leaders for the new topics"
-    wait_until(lambda: dlq.client.get("/api/dlq").status_code == 200, seconds=30, what=ready)
-    yield dlq
-    dlq.close()
 
 
 def command(dlq: DeadLetterTopics, *words: str) -> CompletedProcess[str]:

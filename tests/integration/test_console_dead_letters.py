@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from threading import Barrier, Thread
 from typing import Any
 
@@ -20,21 +19,9 @@ from services.runtime.codecs import codec_for
 from services.runtime.errors import Transient
 from tests.support.apps import publish
 from tests.support.letters import DeadLetterTopics
-from tests.support.servers import KafkaServer
-from tests.support.topics import create_topics, read_committed
-from tests.support.waiting import wait_until
+from tests.support.topics import read_committed
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def dlq(kafka: KafkaServer, topic_prefix: str) -> Iterator[DeadLetterTopics]:
-    create_topics(kafka.bootstrap, topic_prefix)
-    dlq = DeadLetterTopics(kafka.bootstrap, topic_prefix)
-    ready = "the broker has leaders for the new topics"
-    wait_until(lambda: dlq.client.get("/api/dlq").status_code == 200, seconds=30, what=ready)
-    yield dlq
-    dlq.close()
 
 
 def listed(dlq: DeadLetterTopics, **query: Any) -> dict[str, Any]:

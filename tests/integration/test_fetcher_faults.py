@@ -32,12 +32,6 @@ def simulator() -> Iterator[MailgunSimulator]:
 
 
 @pytest.fixture
-def journal(kafka: KafkaServer, topic_prefix: str) -> Iterator[Journal]:
-    with Journal(kafka.bootstrap, topic_prefix) as reading:
-        yield reading
-
-
-@pytest.fixture
 def fetcher(kafka: KafkaServer, topic_prefix: str, simulator: MailgunSimulator) -> Iterator[Fetcher]:
     with Fetcher(kafka.bootstrap, topic_prefix, simulator.base_url, {"FETCH_PAGE_SIZE": "20"}) as running:
         yield running

@@ -30,12 +30,6 @@ def simulator() -> Iterator[MailgunSimulator]:
         yield running
 
 
-@pytest.fixture
-def journal(kafka: KafkaServer, topic_prefix: str) -> Iterator[Journal]:
-    with Journal(kafka.bootstrap, topic_prefix) as reading:
-        yield reading
-
-
 def loops_of(journal: Journal) -> dict[str, list[str]]:
     """Which loops published each event."""
     found: dict[str, list[str]] = {}

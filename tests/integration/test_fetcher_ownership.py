@@ -30,12 +30,6 @@ def simulator() -> Iterator[MailgunSimulator]:
 
 
 @pytest.fixture
-def journal(kafka: KafkaServer, topic_prefix: str) -> Iterator[Journal]:
-    with Journal(kafka.bootstrap, topic_prefix) as reading:
-        yield reading
-
-
-@pytest.fixture
 def impatient(tmp_path: Path) -> dict[str, str]:
     """Settings with which a fetcher that does not poll is soon missed."""
     file = tmp_path / "kafka.properties"

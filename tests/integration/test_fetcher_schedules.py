@@ -53,12 +53,6 @@ def simulator() -> Iterator[MailgunSimulator]:
 
 
 @pytest.fixture
-def journal(kafka: KafkaServer, topic_prefix: str) -> Iterator[Journal]:
-    with Journal(kafka.bootstrap, topic_prefix) as reading:
-        yield reading
-
-
-@pytest.fixture
 def orders(kafka: KafkaServer, topic_prefix: str, journal: Journal) -> Orders:
     return Orders(kafka.bootstrap, topic_prefix)
 

@@ -431,14 +431,6 @@ def test_a_storm_of_dead_letters_stops_the_consumer_before_it_drains_the_topic(p
     assert place.offsets.committed(place.topic(topics.RAW), PARTITIONS) == {(place.topic(topics.RAW), 1): 200}
 
 
-@pytest.fixture
-def proxy(database_url: str) -> Iterator[DatabaseProxy]:
-    proxy = DatabaseProxy(database_url)
-    proxy.up()
-    yield proxy
-    proxy.down()
-
-
 def test_while_the_database_is_away_the_group_is_kept_and_then_all_goes_through(
     place: Place, proxy: DatabaseProxy
 ) -> None:

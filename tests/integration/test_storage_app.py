@@ -71,14 +71,6 @@ def place(kafka: KafkaServer, database_url: str, topic_prefix: str) -> Iterator[
         yield Place(apps)
 
 
-@pytest.fixture
-def proxy(database_url: str) -> Iterator[DatabaseProxy]:
-    proxy = DatabaseProxy(database_url)
-    proxy.up()
-    yield proxy
-    proxy.down()
-
-
 def done(app: Stepped) -> float:
     """How many records are committed, by its own account."""
     return app.counted("mailriver_consumer_records_total")

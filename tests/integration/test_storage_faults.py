@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from threading import Barrier, Thread
 
 import psycopg
@@ -21,14 +20,6 @@ from tests.support.waiting import await_lock
 pytestmark = pytest.mark.integration
 
 IMPATIENT = SessionLimits(connect_seconds=5, lock_seconds=1, statement_seconds=20)
-
-
-@pytest.fixture
-def proxy(database_url: str) -> Iterator[DatabaseProxy]:
-    proxy = DatabaseProxy(database_url)
-    proxy.up()
-    yield proxy
-    proxy.down()
 
 
 def test_a_database_that_is_away_is_waited_for(database_url: str, proxy: DatabaseProxy) -> None:

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import psycopg
 
@@ -126,3 +126,10 @@ class River:
         return {
             identity: (times, published[identity]) for identity, times in emitted.items() if times > published[identity]
         }
+
+
+class NewRiver(Protocol):
+    """Makes a river on the test's broker, database and topics; not started."""
+
+    def __call__(self, base_url: str, **settings: str) -> River:
+        """``base_url``: the simulator's. ``settings``: over those of the sandbox."""

@@ -23,6 +23,7 @@ from services.console.core.emails import (
 )
 from services.console.core.requests import BadRequest
 from services.runtime import postgres
+from services.runtime.database_errors import Cause, cause_of
 from services.runtime.errors import Transient
 
 T = TypeVar("T")
@@ -164,7 +165,7 @@ class EmailsSource:
             raise Transient("the database does not answer; the console tries again at the next request") from error
         except psycopg.DataError:
             raise BadRequest("ids and cursors are text without control characters, as the lists show them") from None
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise Transient("the database has no such tables yet; run `mailriver migrate`") from error
         except psycopg.Error as error:
+            if cause_of(error) is Cause.NOT_MIGRATED:
+                raise Transient("the database has no such tables yet; run `mailriver migrate`") from error
             raise Transient(f"the database: {postgres.one_line(error)}") from error

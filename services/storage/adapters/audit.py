@@ -11,9 +11,8 @@ import msgspec
 import psycopg
 
 from services.runtime import postgres
-from services.runtime.errors import Fatal
 from services.storage.adapters.errors import Deadlock, translated
-from services.storage.adapters.migrations import expected_version, schema_version
+from services.storage.adapters.migrations import require_schema
 from services.storage.adapters.queries import query
 from services.storage.core.audit import TABLES, Row, Step, Summary, Table, step_of
 
@@ -54,9 +53,7 @@ class Auditor:
                 options=f"-c statement_timeout={self._bounds.statement_seconds}s -c timezone=UTC -c jit=off",
                 prepare_threshold=None,
             )
-            if schema_version(self._connection) < expected_version():
-                self._connection.close()
-                raise Fatal("the database's tables are older than this version; run `mailriver migrate`")
+            require_schema(self._connection)
         except psycopg.Error as error:
             raise translated(error) from error
 

@@ -79,6 +79,13 @@ def schema_version(connection: psycopg.Connection) -> int:
     return max(_applied(connection), default=0)
 
 
+def require_schema(connection: psycopg.Connection) -> None:
+    """Close the connection and raise Fatal if the tables are older than this version needs them."""
+    if schema_version(connection) < expected_version():
+        connection.close()
+        raise Fatal("the database's tables are older than this version; run `mailriver migrate`")
+
+
 def pending(dsn: str) -> list[str]:
     """The names of the files that ``migrate`` would apply; raises as it does."""
     try:

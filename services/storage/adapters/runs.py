@@ -12,7 +12,7 @@ import psycopg
 from services.runtime import postgres
 from services.runtime.errors import Fatal
 from services.storage.adapters.errors import translated
-from services.storage.adapters.migrations import expected_version, schema_version
+from services.storage.adapters.migrations import require_schema
 from services.storage.adapters.queries import query
 
 _ADVISORY_LOCK = 0x72656275  # "rebu"; any number will do that nobody else uses
@@ -46,9 +46,7 @@ class Runs:
             raise translated(error) from error
 
     def _enter(self, connection: psycopg.Connection) -> None:
-        if schema_version(connection) < expected_version():
-            connection.close()
-            raise Fatal("the database's tables are older than this version; run `mailriver migrate`")
+        require_schema(connection)
         # The lock goes with the connection, also if this process is killed.
         if connection.execute("SELECT pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone() != (True,):
             connection.close()
