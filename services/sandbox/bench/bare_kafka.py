@@ -1,0 +1,110 @@
+"""Kafka without a service: writes a backlog, looks at a group from outside, and makes the floors' loops.
+
+A floor does the least that any design must do, with the same client settings and the same codec as the services: no
+retries, no dead letters, no metrics, no care for a rebalance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+
+from services.runtime.bus.api import Outgoing
+from services.runtime.bus.client import log
+from services.runtime.bus.config import KafkaConfig
+from services.runtime.errors import Fatal
+
+_SECONDS = 60.0
+_WAIT_SECONDS = 0.2
+
+
+def publish(config: KafkaConfig, records: Iterable[Outgoing]) -> None:
+    """Write a backlog outside of any transaction, so that offsets count records. Blocks until the broker has it.
+
+    Raises:
+        Fatal: the broker did not take all of it.
+
+    """
+    producer = Producer({**config.producer(), "queue.buffering.max.kbytes": 262_144, "logger": log})
+    for record in records:
+        while True:
+            try:
+                producer.produce(record.topic, record.value, record.key)
+                break
+            except BufferError:
+                producer.poll(0.05)
+        producer.poll(0)
+    if left := producer.flush(_SECONDS):
+        raise Fatal(f"Kafka did not take {left} records of the backlog")
+
+
+class Onlooker:
+    """What a group has committed of a topic that holds no transaction marks: how many records are done."""
+
+    def __init__(self, config: KafkaConfig, group: str, topic: str, partitions: int) -> None:
+        self._places = [TopicPartition(topic, number) for number in range(partitions)]
+        self._consumer = Consumer({**config.consumer(group), "logger": log})
+
+    def done(self) -> int:
+        """The number now. Blocks for a question to the broker."""
+        return sum(max(0, place.offset) for place in self._consumer.committed(self._places, timeout=_SECONDS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+
+class BareLoop:
+    """Reads a topic from its beginning in batches; writes and commits, if told to, in one transaction each."""
+
+    def __init__(self, config: KafkaConfig, name: str, topic: str, partitions: int) -> None:
+        """``name``: of the group, and of the producer's transactions."""
+        self._config, self._name = config, name
+        self._consumer = Consumer({**config.consumer(name), "logger": log})
+        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(partitions)])
+        self._producer: Producer | None = None
+
+    def batches(self, size: int, total: int) -> Iterator[list[Message]]:
+        """Full batches of ``size`` records, until there were ``total`` of them. Blocks."""
+        for seen in range(0, total, size):
+            batch: list[Message] = []
+            while len(batch) < min(size, total - seen):
+                found = self._consumer.consume(min(size, total - seen) - len(batch), _WAIT_SECONDS)
+                batch += [message for message in found if message.error() is None]
+            yield batch
+
+    def commit(self) -> None:
+        """Commit what was read. Blocks."""
+        self._consumer.commit(offsets=self._positions(), asynchronous=False)
+
+    def write(self, records: Sequence[Outgoing]) -> None:
+        """Write records and commit what was read, in one transaction. Blocks."""
+        producer = self._producer or self._opened()
+        producer.begin_transaction()
+        for record in records:
+            try:
+                producer.produce(record.topic, record.value, record.key)
+            except BufferError:
+                producer.flush(_SECONDS)
+                producer.produce(record.topic, record.value, record.key)
+        producer.send_offsets_to_transaction(self._positions(), self._consumer.consumer_group_metadata(), _SECONDS)
+        producer.commit_transaction(_SECONDS)
+
+    def _positions(self) -> list[TopicPartition]:
+        return [place for place in self._consumer.position(self._consumer.assignment()) if place.offset >= 0]
+
+    def _opened(self) -> Producer:
+        producer = Producer({**self._config.producer(self._name), "logger": log})
+        producer.init_transactions(_SECONDS)
+        self._producer = producer
+        return producer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
