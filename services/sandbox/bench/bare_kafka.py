@@ -7,15 +7,18 @@ retries, no dead letters, no metrics, no care for a rebalance.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 
 from services.runtime.bus.api import Outgoing
 from services.runtime.bus.client import log
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.errors import Fatal
 
+FAULT = KafkaException
+"""What is raised here where Kafka fails."""
 _SECONDS = 60.0
 _WAIT_SECONDS = 0.2
 
@@ -46,10 +49,14 @@ class Onlooker:
     def __init__(self, config: KafkaConfig, group: str, topic: str, partitions: int) -> None:
         self._places = [TopicPartition(topic, number) for number in range(partitions)]
         self._consumer = Consumer({**config.consumer(group), "logger": log})
+        self._done = 0
 
     def done(self) -> int:
-        """The number now. Blocks for a question to the broker."""
-        return sum(max(0, place.offset) for place in self._consumer.committed(self._places, timeout=_SECONDS))
+        """The number now; the last known one while the group has no coordinator. Blocks for a question."""
+        with suppress(KafkaException):
+            found = self._consumer.committed(self._places, timeout=_SECONDS)
+            self._done = sum(max(0, place.offset) for place in found)
+        return self._done
 
     def __enter__(self) -> Self:
         return self

@@ -10,14 +10,17 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import msgspec
+import psycopg
 from rich.console import Console
 
 from services.runtime import logs
 from services.runtime.clock import Clock, SystemClock
+from services.runtime.errors import Fatal
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import is_ours
-from services.sandbox.bench import NAMES, fetch, latency, memory, pipeline, processor, storage
+from services.sandbox.bench import NAMES, bare_kafka, fetch, latency, memory, pipeline, processor, storage
 from services.sandbox.bench.figures import Row, Sample, rows_of
 from services.sandbox.bench.growth import Growth
 from services.sandbox.bench.table import json_of, table_of
@@ -25,6 +28,7 @@ from services.sandbox.bench.world import World
 from services.sandbox.folders import temporary_folder
 from services.sandbox.stack import Stack
 
+_WIDTH = 180
 Measure = Callable[[], Iterator[Sample]]
 _MODULES = (storage, processor, pipeline, fetch, latency, memory)
 
@@ -69,6 +73,8 @@ def run_bench(options: BenchOptions, environ: Mapping[str, str]) -> None:
                     large=options.large,
                 )
                 rows = rows_of(_samples(world, options, progress))
+    except (bare_kafka.FAULT, psycopg.Error, httpx.HTTPError) as error:
+        raise Fatal(f"a measurement failed: {type(error).__name__}: {error}") from error
     finally:
         stop.restore()
     _report(rows, options, clock)
@@ -101,16 +107,14 @@ def _report(rows: list[Row], options: BenchOptions, clock: Clock) -> None:
     about = {"date": date, "cores": os.cpu_count(), "python": platform.python_version()}
     title = f"{options.events:,} events, {options.runs} runs, {about['cores']} cores, Python {about['python']}, {date}"
     console = Console()
-    # Without a terminal nothing is cut: a file or a pipe has no width.
-    console.print(table_of(rows, title), width=None if console.is_terminal else _WIDTH)
+    if not console.is_terminal:
+        console.width = _WIDTH  # a file or a pipe has none
+    console.print(table_of(rows, title))
     for row in rows:
         if row.figure.floor:
             console.print(f"{row.figure.title}: the floor is {row.figure.floor}", highlight=False, soft_wrap=True)
     if options.json_file is not None:
         options.json_file.write_bytes(json_of(rows, **about, events=options.events, runs=options.runs))
-
-
-_WIDTH = 180
 
 
 class _Progress:
@@ -126,9 +130,8 @@ class _Progress:
         if self._status is not None:
             self._status.update(line)
         else:
-            self._console.print(
-                f"{self._clock.monotonic() - self._began:.0f} s: {line}", highlight=False, markup=False, soft_wrap=True
-            )
+            seconds = self._clock.monotonic() - self._began
+            self._console.print(f"{seconds:.0f} s: {line}", highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> _Progress:
         if self._status is not None:
