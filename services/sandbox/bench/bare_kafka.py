@@ -23,24 +23,33 @@ _SECONDS = 60.0
 _WAIT_SECONDS = 0.2
 
 
-def publish(config: KafkaConfig, records: Iterable[Outgoing]) -> None:
-    """Write a backlog outside of any transaction, so that offsets count records. Blocks until the broker has it.
+class Publisher:
+    """Writes records outside of any transaction, so that offsets count them."""
 
-    Raises:
-        Fatal: the broker did not take all of it.
+    def __init__(self, config: KafkaConfig) -> None:
+        self._producer = Producer({**config.producer(), "queue.buffering.max.kbytes": 262_144, "logger": log})
 
-    """
-    producer = Producer({**config.producer(), "queue.buffering.max.kbytes": 262_144, "logger": log})
-    for record in records:
-        while True:
-            try:
-                producer.produce(record.topic, record.value, record.key)
-                break
-            except BufferError:
-                producer.poll(0.05)
-        producer.poll(0)
-    if left := producer.flush(_SECONDS):
-        raise Fatal(f"Kafka did not take {left} records of the backlog")
+    def publish(self, records: Iterable[Outgoing]) -> None:
+        """Write records. Blocks until the broker has them.
+
+        Raises:
+            Fatal: it did not take all of them.
+
+        """
+        for record in records:
+            _produce(self._producer, record)
+        if left := self._producer.flush(_SECONDS):
+            raise Fatal(f"Kafka did not take {left} records in {_SECONDS:g} s")
+
+
+def _produce(producer: Producer, record: Outgoing) -> None:
+    while True:
+        try:
+            producer.produce(record.topic, record.value, record.key)
+        except BufferError:
+            producer.poll(0.05)
+        else:
+            return
 
 
 class Onlooker:
@@ -93,11 +102,7 @@ class BareLoop:
         producer = self._producer or self._opened()
         producer.begin_transaction()
         for record in records:
-            try:
-                producer.produce(record.topic, record.value, record.key)
-            except BufferError:
-                producer.flush(_SECONDS)
-                producer.produce(record.topic, record.value, record.key)
+            _produce(producer, record)
         producer.send_offsets_to_transaction(self._positions(), self._consumer.consumer_group_metadata(), _SECONDS)
         producer.commit_transaction(_SECONDS)
 

@@ -12,7 +12,7 @@ from services.console.core.schedules import Order
 from services.contracts.reasons import Loop
 from services.fetcher.adapters.raw_topic import RawTopic
 from services.fetcher.core.page import read_page
-from services.sandbox.bench.bare_kafka import publish
+from services.sandbox.bench.bare_kafka import Publisher
 from services.sandbox.bench.figures import Aim, Figure, Ratio, Sample
 from services.sandbox.bench.world import World
 from services.sandbox.demo import API_KEY, DOMAIN
@@ -84,7 +84,7 @@ def _published(port: int) -> int:
 def _pages(world: World, base_url: str, begin: int) -> float:
     """Seconds from the first request to the empty page."""
     prefix = world.prefix(backlog=False)
-    raw_topic = RawTopic(world.codec, prefix)
+    raw_topic, publisher = RawTopic(world.codec, prefix), Publisher(world.kafka)
     began = world.clock.monotonic()
     with httpx.Client(auth=("api", API_KEY), trust_env=False) as client:
         query = {"begin": str(begin), "end": str(begin + _RANGE_SECONDS), "ascending": "yes", "limit": str(_PAGE)}
@@ -94,5 +94,5 @@ def _pages(world: World, base_url: str, begin: int) -> float:
             if not page.items or page.next_url is None:
                 return world.clock.monotonic() - began
             now = round(world.clock.now() * 1_000_000)
-            publish(world.kafka, raw_topic.records(DOMAIN, Loop.SCHEDULED, page.items, now))
+            publisher.publish(raw_topic.records(DOMAIN, Loop.SCHEDULED, page.items, now))
             url = page.next_url

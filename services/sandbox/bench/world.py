@@ -11,13 +11,14 @@ from threading import Event
 
 from services.contracts import topics
 from services.runtime import resources, topics_admin
+from services.runtime.bus.api import Outgoing
 from services.runtime.bus.config import KafkaConfig
 from services.runtime.bus.metadata import admin_client
 from services.runtime.clock import Clock, Deadline
 from services.runtime.codecs import codec_for
 from services.runtime.errors import Fatal
 from services.sandbox import databases
-from services.sandbox.bench import bare_kafka
+from services.sandbox.bench.bare_kafka import Publisher
 from services.sandbox.bench.load import Load, load_of, newsletter_of
 from services.sandbox.demo import fast_loops
 from services.sandbox.ports import free_port
@@ -90,7 +91,7 @@ class World:
         topics_admin.create(admin_client(self.kafka), resources.topic_specs(), prefix)
         if backlog:
             raw = topics.prefixed(prefix, topics.RAW)
-            bare_kafka.publish(self.kafka, (type(each)(raw, each.key, each.value) for each in self.load.raw))
+            Publisher(self.kafka).publish(Outgoing(raw, each.key, each.value) for each in self.load.raw)
         return prefix
 
     @contextmanager
