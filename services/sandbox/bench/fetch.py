@@ -13,7 +13,7 @@ from services.contracts.reasons import Loop
 from services.fetcher.adapters.raw_topic import RawTopic
 from services.fetcher.core.page import read_page
 from services.sandbox.bench.bare_kafka import Publisher
-from services.sandbox.bench.figures import Aim, Figure, Ratio, Sample
+from services.sandbox.bench.figures import Aim, Figure, Progress, Ratio, Sample
 from services.sandbox.bench.world import World
 from services.sandbox.demo import API_KEY, DOMAIN
 from services.sandbox.mailgun import MailgunSimulator, Scenario, SimulatedEvent, event_of, shapes
@@ -41,7 +41,7 @@ def measure(world: World) -> Iterator[Sample]:
     scenario = Scenario(domains=(DOMAIN,), api_key=API_KEY, latency_seconds=REQUEST_SECONDS)
     with MailgunSimulator(scenario, clock=world.clock.now) as simulator:
         simulator.add(DOMAIN, events)
-        sliced = len(events) / _slices(world, simulator.base_url, begin, len(events))
+        sliced = _slices(world, simulator.base_url, begin, len(events))
         yield Sample(FIGURE, sliced, len(events) / _pages(world, simulator.base_url, begin))
 
 
@@ -55,7 +55,7 @@ def _events(count: int, begin: int) -> Iterator[SimulatedEvent]:
 
 
 def _slices(world: World, base_url: str, begin: int, count: int) -> float:
-    """Seconds from the order to the last published event."""
+    """Events a second, from the first that are seen to be published on."""
     prefix = world.prefix(backlog=False)
     # The loops look once, find nothing, and leave the requests to the backfill.
     settings = {"FETCH_CONCURRENCY": "8", "FETCH_INTERVAL_SECONDS": "60"}
@@ -65,13 +65,13 @@ def _slices(world: World, base_url: str, begin: int, count: int) -> float:
         with world.services(prefix, _NO_DATABASE, "fetcher", base_url=base_url, **settings) as services:
             fetcher = services["fetcher"]
             world.await_ready(fetcher)
-            began = ended = world.clock.monotonic()
+            progress = Progress(world.clock.monotonic())
             commands.schedule(order)
-            for at, _ in world.follow(lambda: _published(fetcher.port), count, (fetcher,), every=_LOOK_SECONDS):
-                ended = at
+            for at, done in world.follow(lambda: _published(fetcher.port), count, (fetcher,), every=_LOOK_SECONDS):
+                progress.reached(at, done)
     finally:
         commands.close()
-    return ended - began
+    return progress.per_second
 
 
 _NO_DATABASE = "postgresql://127.0.0.1:1/none"  # the fetcher needs none
