@@ -90,6 +90,7 @@ def _pages(world: World, base_url: str, begin: int) -> float:
         query = {"begin": str(begin), "end": str(begin + _RANGE_SECONDS), "ascending": "yes", "limit": str(_PAGE)}
         url = f"{base_url}/v3/{DOMAIN}/events?{httpx.QueryParams(query)}"
         while True:
+            world.go_on()
             page = read_page(client.get(url).raise_for_status().content)
             if not page.items or page.next_url is None:
                 return world.clock.monotonic() - began

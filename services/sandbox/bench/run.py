@@ -86,6 +86,7 @@ def _samples(world: World, options: BenchOptions, progress: _Progress) -> Iterat
             progress.say(f"{name}: preparing")
             measure = _measure(name, world, exits)
             for number in range(1, options.runs + 1):
+                world.go_on()
                 progress.say(f"{name}: run {number} of {options.runs}")
                 yield from measure()
 

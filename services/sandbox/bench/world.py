@@ -140,8 +140,12 @@ class World:
                     raise Fatal(service.tail())
             if deadline.passed:
                 raise Fatal(f"only {done} of {total} were done in {seconds:g} s")
-            if self._stop.wait(every):
-                raise Fatal("stopped")
+            self.go_on(every)
+
+    def go_on(self, seconds: float = 0.0) -> None:
+        """Wait so long; raises Fatal if the user wants an end."""
+        if self._stop.wait(seconds):
+            raise Fatal("stopped")
 
     def await_ready(self, service: Service) -> None:
         """Wait until a service says that it is ready. Blocks; raises Fatal like :meth:`follow`."""
