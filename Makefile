@@ -26,6 +26,10 @@ demo: setup ## Send a newsletter through everything on this machine, and prove t
 up: setup ## Run everything on this machine until Ctrl-C
 	@$(BIN)/mailriver up $(ARGS)
 
+.PHONY: bench
+bench: setup ## Measure everything on this machine, beside floors of the same run (ARGS='--runs 1 --only storage')
+	@$(BIN)/mailriver bench $(ARGS)
+
 .PHONY: test
 test: check ## Run all checks and all tests (ARGS='-k name' chooses)
 	$(call step,tests)

@@ -14,6 +14,7 @@ import click
 
 from services.cli import loops
 from services.cli.audit import audit
+from services.cli.bench import bench
 from services.cli.context import KAFKA_SECONDS, configure_logs, environ, fail, kafka_admin, refuse, settings_of
 from services.cli.dlq import dlq
 from services.cli.rebuild import rebuild
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (loops.show_loops, loops.schedule, loops.cancel, dlq, audit, rebuild):
+for command in (loops.show_loops, loops.schedule, loops.cancel, dlq, audit, rebuild, bench):
     cli.add_command(command)
 
 
